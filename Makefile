@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make run` serves on 2379, `make test` proves it works here.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: help run test check bench clean
+
+help: ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+
+run: $(VENV)/run.stamp ## set up, then serve http://127.0.0.1:2379 with data in ./default.etcd
+	exec $(BIN)/pyetcd $(ARGS)
+
+test: $(VENV)/test.stamp ## set up, then run all tests (they want etcd, etcdctl, strace and curl)
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/check.stamp ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test.stamp ## side by side with a real etcd (wants wrk and etcd)
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove what setting up made
+	rm -rf $(VENV)
+
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/run.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/check.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --group check
+	touch $@

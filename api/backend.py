@@ -1,0 +1,52 @@
+"""What the handlers stand on: the log, the state machine, and who this member is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from api.meter import Meter
+from api.watching import Feeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvstore import Machine, Reply
+    from raft import Node
+
+
+@dataclass(slots=True)
+class Backend:
+    """One per process; built by server/, handed to every handler."""
+
+    node: Node[Reply]
+    machine: Machine
+    name: str
+    versions: Versions
+    # Origins, and Host names, that are served; "*" stands for all.
+    cors: frozenset[str]
+    host_whitelist: frozenset[str]
+    # Sets the log level by etcd's name for it; raises ValueError for an unknown one.
+    set_log_level: Callable[[str], None]
+    feeds: Feeds = field(default_factory=Feeds)
+    meter: Meter = field(default_factory=Meter)
+    started_ns: int = field(default_factory=time.time_ns)
+    leader_since_ns: int = field(default_factory=time.time_ns)
+
+    @property
+    def cluster_id(self) -> str:
+        return f"{self.node.identity.cluster_id:x}"
+
+    @property
+    def member_id(self) -> str:
+        return f"{self.node.identity.member_id:x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What we say we are: etcd's version, and our own."""
+
+    etcd: str
+    cluster: str
+    ours: str

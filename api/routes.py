@@ -1,0 +1,67 @@
+"""Which path is served by whom, on the client port and on the peer port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from api.answers import method_not_allowed
+from api.debug import Debug
+from api.exchange import Answer, Handler, Request, Response
+from api.keys import Keys
+from api.members import Members
+from api.metrics import Metrics
+from api.render import JSON
+from api.stats import Stats
+from api.status import Status
+from kvstore import register
+
+if TYPE_CHECKING:
+    from api.backend import Backend
+
+
+def client_routes(backend: Backend) -> dict[bytes, Handler]:
+    """Everything on the client port."""
+    keys, members, stats = Keys(backend), Members(backend), Stats(backend)
+    status, debug = Status(backend), Debug(backend)
+    return {
+        b"/v2/keys": keys.handle,
+        b"/v2/keys/": keys.handle,
+        b"/v2/members": members.handle,
+        b"/v2/members/": members.handle,
+        b"/v2/machines": members.machines,
+        b"/v2/stats/self": stats.self_,
+        b"/v2/stats/leader": stats.leader,
+        b"/v2/stats/store": stats.store,
+        b"/version": status.version,
+        b"/health": status.health,
+        b"/metrics": Metrics(backend).handle,
+        b"/debug/vars": debug.vars,
+        b"/config/local/log": debug.log,
+    }
+
+
+def metrics_routes(backend: Backend) -> dict[bytes, Handler]:
+    """What `--listen-metrics-urls` serves."""
+    return {b"/metrics": Metrics(backend).handle, b"/health": Status(backend).health}
+
+
+def peer_routes(backend: Backend) -> dict[bytes, Handler]:
+    """What the peer port serves to anyone who asks over plain HTTP (cluster.md section 5.2)."""
+
+    async def members(request: Request) -> Answer:
+        if request.method != "GET":
+            return method_not_allowed(("GET",))
+        shown = []
+        for member in register(backend.machine.store.tree):
+            row: dict[str, object] = {"id": member.id, "peerURLs": member.peer_urls}
+            if member.name:
+                row["name"] = member.name
+            if member.client_urls:
+                row["clientURLs"] = member.client_urls
+            shown.append(row)
+        cluster = b"X-Etcd-Cluster-Id: %b\r\n" % backend.cluster_id.encode()
+        return Response(200, JSON + cluster, orjson.dumps(shown) + b"\n")
+
+    return {b"/members": members, b"/version": Status(backend).version}

@@ -1,0 +1,105 @@
+"""The register of members: who belongs to the cluster, kept in the store's hidden /0 subtree.
+
+Laws:
+
+* A change of the register is an ordinary write to keys no client can name, so it takes part in the
+  one index as etcd's does: adding, changing peer URLs, publishing and the cluster's version count
+  one each (contract/keys.md section 8).
+* Paths and JSON are etcd's own: members/<id>/raftAttributes and members/<id>/attributes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kvstore.commands import (
+    AddMember,
+    Create,
+    PublishMember,
+    Set,
+    SetClusterVersion,
+    Update,
+    UpdateMember,
+)
+from kvstore.paths import CLUSTER_ROOT
+
+if TYPE_CHECKING:
+    from kvstore.tree import Tree
+
+_MEMBERS: Final = CLUSTER_ROOT + b"/members"
+_VERSION: Final = CLUSTER_ROOT + b"/version"
+
+
+class _RaftAttributes(msgspec.Struct, rename="camel"):
+    peer_urls: tuple[str, ...] = msgspec.field(name="peerURLs", default=())
+
+
+class _Attributes(msgspec.Struct):
+    name: str = ""
+    client_urls: tuple[str, ...] = msgspec.field(name="clientURLs", default=())
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A member as /v2/members shows it; the name is empty until it has started once."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+
+
+def added(command: AddMember) -> Create:
+    """The write that records a new member."""
+    return Create(_key(command.id, b"raftAttributes"), _raft_attributes(command.peer_urls))
+
+
+def updated(command: UpdateMember) -> Update:
+    """The write that changes a member's peer URLs."""
+    return Update(_key(command.id, b"raftAttributes"), _raft_attributes(command.peer_urls))
+
+
+def published(command: PublishMember) -> Set:
+    """The write by which a started member tells its name and client URLs."""
+    attributes = _Attributes(command.name, command.client_urls)
+    return Set(_key(command.id, b"attributes"), msgspec.json.encode(attributes))
+
+
+def version_set(command: SetClusterVersion) -> Set:
+    """The write that records the cluster's version."""
+    return Set(_VERSION, command.version.encode())
+
+
+def register(tree: Tree) -> list[Member]:
+    """Return all members, sorted by id."""
+    directory = tree.nodes.get(_MEMBERS)
+    keys = directory.children if directory is not None else None
+    return sorted((_member(tree, key) for key in keys or ()), key=lambda member: member.id)
+
+
+def cluster_version(tree: Tree) -> str | None:
+    """Return the version the cluster has agreed on, None before it has."""
+    node = tree.nodes.get(_VERSION)
+    return node.value.decode() if node is not None else None
+
+
+def _key(member_id: int, attribute: bytes) -> bytes:
+    return b"%b/%x/%b" % (_MEMBERS, member_id, attribute)
+
+
+def _raft_attributes(peer_urls: tuple[str, ...]) -> bytes:
+    return msgspec.json.encode(_RaftAttributes(tuple(sorted(peer_urls))))
+
+
+def _member(tree: Tree, key: bytes) -> Member:
+    raft_node = tree.nodes.get(key + b"/raftAttributes")
+    raft = msgspec.json.decode(raft_node.value, type=_RaftAttributes) if raft_node else None
+    node = tree.nodes.get(key + b"/attributes")
+    attributes = msgspec.json.decode(node.value, type=_Attributes) if node else _Attributes()
+    return Member(
+        id=int(key.rpartition(b"/")[2], 16),
+        name=attributes.name,
+        peer_urls=raft.peer_urls if raft else (),
+        client_urls=attributes.client_urls,
+    )

@@ -1,0 +1,34 @@
+"""Agreement: these bytes, in this order, on a majority's disks.
+
+Start with `machine` (what the package drives) and `node` (its door). Below that: `driver` (what
+happens in which order), `engine` and `log` (PySyncObj behind its fence), `batch` (what an entry
+holds), `journal` and `records` (the log on disk), `snapshots` and `compaction` (what makes the log
+short again), `clock` (cluster time), `disk` and `transport` (the seams that simulation replaces).
+
+PySyncObj gives elections, vote rules, log bookkeeping and the commit loop; everything that makes
+these safe is ours (docs/adr/0001). The package knows no keys: a StateMachine is handed in.
+"""
+
+from raft.batch import Peer
+from raft.engine import Timing
+from raft.errors import ProposalFailed, Refused
+from raft.journal import Identity, IdentityMismatch, JournalCorrupt
+from raft.machine import StateMachine
+from raft.node import Bootstrap, Node, NodeConfig, Status
+from raft.snapshots import SnapshotCorrupt
+
+__all__ = [
+    "Bootstrap",
+    "Identity",
+    "IdentityMismatch",
+    "JournalCorrupt",
+    "Node",
+    "NodeConfig",
+    "Peer",
+    "ProposalFailed",
+    "Refused",
+    "SnapshotCorrupt",
+    "StateMachine",
+    "Status",
+    "Timing",
+]

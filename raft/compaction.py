@@ -1,0 +1,117 @@
+"""Snapshots of the state machine, and the log they make superfluous.
+
+Laws:
+
+* A snapshot is taken after `snapshot_count` commands, or when the log has grown past a size; never
+  two at a time. It holds up nobody: the state is frozen in milliseconds, encoded in slices on the
+  event loop, written in a thread.
+* Behind a snapshot a trailing window of the log stays, so that a member that was away for a moment
+  need not fetch a whole snapshot.
+* The order is: snapshot durable under its name, mark in the journal, then and only then drop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from raft.snapshots import SnapshotMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from raft.journal import Journal
+    from raft.log import Log
+    from raft.snapshots import SnapshotStore
+
+TRAILING_COMMANDS: Final = 5000
+TRAILING_BYTES_MAX: Final = 64 << 20
+LOG_BYTES_MAX: Final = 256 << 20
+
+_logger = logging.getLogger("etcdserver")
+
+
+class Compactor:
+    """Decides when to take a snapshot, and takes it."""
+
+    def __init__(
+        self,
+        log: Log,
+        journal: Journal,
+        snapshots: SnapshotStore,
+        *,
+        snapshot_count: int,
+        snapshots_max: int,
+        last_index: int,
+        last_commands: int,
+        freeze: Callable[[], Iterator[bytes]],
+        on_buffered: Callable[[], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        """`last_*`: index and count of commands of the newest snapshot, 0 for none."""
+        self._log = log
+        self._journal = journal
+        self._snapshots = snapshots
+        self._snapshot_count = snapshot_count
+        self._snapshots_max = snapshots_max
+        self._freeze = freeze
+        self._on_buffered = on_buffered
+        self._on_fatal = on_fatal
+        self.last_index = last_index
+        self._last_commands = last_commands
+        self._task: asyncio.Task[None] | None = None
+        self.on_saved: Callable[[float], None] = lambda _took_s: None
+
+    def applied(self, index: int, config: bytes) -> None:
+        """Learn that the state machine stands at `index`; begin a snapshot if one is due."""
+        if self._task is not None or index <= self.last_index:
+            return
+        commands = self._log.commands_up_to(index)
+        due = commands - self._last_commands >= self._snapshot_count
+        if due or self._log.size_bytes > LOG_BYTES_MAX:
+            meta = SnapshotMeta(index, self._log.term_at(index), config, commands)
+            self._task = asyncio.create_task(self._save(meta, self._freeze()))
+
+    async def stop(self) -> None:
+        """Give up a snapshot that is being taken; the log still has everything."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _save(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            await self._write(meta, chunks)
+        except OSError as error:
+            # The log is whole, so nothing is lost; the next attempt comes with later commands.
+            _logger.warning("could not save a snapshot at index %d: %s", meta.index, error)
+            self._last_commands = meta.commands
+            return
+        except Exception as error:
+            self._on_fatal(error)
+            return
+        finally:
+            self._task = None
+        self.last_index, self._last_commands = meta.index, meta.commands
+        self._journal.mark_snapshot(meta.index, meta.term)
+        base = self._log.window_start(
+            meta.index, commands=TRAILING_COMMANDS, size_bytes=TRAILING_BYTES_MAX
+        )
+        self._log.compact(base)
+        self._journal.compact(base)
+        self._on_buffered()
+        self.on_saved(loop.time() - started_s)
+        _logger.info("saved snapshot at index %d; log now begins at index %d", meta.index, base)
+
+    async def _write(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
+        writer = await asyncio.to_thread(self._snapshots.begin, meta)
+        try:
+            for chunk in chunks:
+                await asyncio.to_thread(writer.write, chunk)
+            await asyncio.to_thread(writer.commit)
+        except BaseException:
+            writer.abort()
+            raise
+        await asyncio.to_thread(self._snapshots.purge, self._snapshots_max)

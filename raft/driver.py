@@ -1,0 +1,309 @@
+"""The driver: what happens in which order, one turn of the event loop at a time.
+
+Laws:
+
+* append -> fdatasync -> commit -> apply -> reply. Nothing is applied, and no reply released, above
+  the index up to which the journal is known to be on disk.
+* No engine turn happens while something appended is not yet synced.
+* All proposals of a turn share one sync. The sync runs on the event loop, which on a fast disk is
+  quicker than any hand-over, and moves to a thread by itself while the disk is slow.
+* Any exception from the engine, the journal or the state machine is fatal: the process ends without
+  another reply.
+* Every wait ends: a proposal that has no reply after the request time-out fails, saying whether it
+  may still happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from raft import batch
+from raft.errors import NO_SPACE, OUTCOME_UNKNOWN, STOPPED, TIMED_OUT, TOO_MANY, ProposalFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from raft.clock import Clock, ClusterClock
+    from raft.engine import Engine
+    from raft.journal import Journal
+    from raft.log import Log
+    from raft.machine import StateMachine
+
+ReplyT = TypeVar("ReplyT")
+
+# Proposals waiting for their turn. Connections have at most one each, so only very many of them, or
+# a disk that hangs, come near this.
+WAITING_BYTES_MAX: Final = 256 << 20
+
+# A disk whose syncs take longer than this (moving average) gets a thread; below half of it the sync
+# comes back to the event loop. A hand-over costs about 0.1 ms.
+SLOW_SYNC_NS: Final = 1_000_000
+_AVERAGE_WEIGHT: Final = 0.05
+
+# etcd's SYNC: while some key has a TTL, the leader logs the time this often.
+STAMP_PERIOD_NS: Final = 500_000_000
+_TICK_S: Final = 0.1
+
+
+class Driver(Generic[ReplyT]):
+    """Drives one engine, its journal and its state machine on one event loop."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        log: Log,
+        journal: Journal,
+        machine: StateMachine[ReplyT],
+        *,
+        clock: Clock,
+        cluster_clock: ClusterClock,
+        origin: int,
+        request_timeout_ms: int,
+        applied: int,
+        on_applied: Callable[[], None],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._engine = engine
+        self._log = log
+        self._journal = journal
+        self._machine = machine
+        self._clock = clock
+        self._cluster_clock = cluster_clock
+        self._origin = origin
+        self._timeout_ns = request_timeout_ms * 1_000_000
+        self._on_applied = on_applied
+        self._on_fatal = on_fatal
+        self._loop = asyncio.get_running_loop()
+
+        # Proposals by number, in the order they came: (deadline, future). Those still in `_waiting`
+        # have not been handed to the engine.
+        self._pending: dict[int, tuple[int, asyncio.Future[ReplyT]]] = {}
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._waiting_bytes = 0
+        self._number = 0
+        self._readers: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+        self._committed: deque[tuple[int, bytes]] = deque()
+        self._durable = log.last_index
+        self.applied_index = applied
+        self.proposals_failed = 0
+        self.peers: tuple[batch.Peer, ...] | None = None
+
+        self._turn_due = False
+        self._writing = False
+        self._stopped = False
+        self.sync_average_ns = 0.0
+        self.on_sync: Callable[[int], None] = lambda _took_ns: None
+        self._slow_disk = False
+        self.disk_full = False
+        self._next_stamp_ns = 0
+        self._ticker: asyncio.TimerHandle | None = None
+
+    # -- for everyone -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick; must be called on the event loop."""
+        self._tick()
+
+    def stop(self) -> None:
+        """Stop; whoever still waits is told so."""
+        self._stopped = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for _deadline, future in self._pending.values():
+            self._fail(future, STOPPED)
+        self._pending.clear()
+        while self._readers:
+            self._fail(self._readers.popleft()[1], STOPPED)
+
+    @property
+    def pending(self) -> int:
+        """How many proposals wait for their reply."""
+        return len(self._pending)
+
+    def propose(self, command: bytes) -> asyncio.Future[ReplyT]:
+        """Propose a command; the future is its reply once it is applied, or ProposalFailed."""
+        future: asyncio.Future[ReplyT] = self._loop.create_future()
+        if self._stopped:
+            self._fail(future, STOPPED)
+        elif self.disk_full:
+            self._fail(future, NO_SPACE)
+        elif self._waiting_bytes + len(command) > WAITING_BYTES_MAX:
+            self._fail(future, TOO_MANY)
+        else:
+            self._number += 1
+            self._pending[self._number] = (self._clock.monotonic_ns() + self._timeout_ns, future)
+            self._waiting.append((self._number, command))
+            self._waiting_bytes += len(command)
+            self.wake()
+        return future
+
+    def read_barrier(self) -> asyncio.Future[None]:
+        """Return a future that is done when a local read is as good as a read through the log."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self._stopped:
+            self._fail(future, STOPPED)
+        elif self._is_current():
+            future.set_result(None)
+        else:
+            self._readers.append((self._clock.monotonic_ns() + self._timeout_ns, future))
+        return future
+
+    def wake(self) -> None:
+        """Ask for a turn soon: something was proposed, buffered or learnt."""
+        if not self._turn_due:
+            self._turn_due = True
+            self._loop.call_soon(self._turn)
+
+    # -- turns ------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        if self._writing or self._stopped:
+            return  # the end of the write wakes us
+        try:
+            self._advance()
+        except Exception as error:  # whatever it is, nothing after it can be trusted
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        self._stopped = True
+        self._on_fatal(error)
+
+    def _advance(self) -> None:
+        self._hand_in()
+        self._committed.extend(self._engine.turn())
+        while self._journal.pending:
+            if self._slow_disk:
+                self._sync_in_thread()
+                break
+            started_ns = self._clock.monotonic_ns()
+            covered = self._log.last_index
+            self._journal.sync()
+            self._synced(covered, self._clock.monotonic_ns() - started_ns)
+            self._committed.extend(self._engine.turn())
+        self._apply_committed()
+
+    def _hand_in(self) -> None:
+        """Make entries of the waiting commands, if this member may."""
+        if not self._engine.is_leader:
+            return
+        while self._waiting:
+            ids: list[tuple[int, int]] = []
+            commands: list[bytes] = []
+            size = 0
+            while self._waiting and len(commands) < batch.COMMANDS_MAX:
+                number, command = self._waiting[0]
+                if commands and size + len(command) > batch.BYTES_MAX:
+                    break
+                self._waiting.popleft()
+                self._waiting_bytes -= len(command)
+                if number in self._pending:
+                    ids.append((self._origin, number))
+                    commands.append(command)
+                    size += len(command)
+            if commands:
+                stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
+                entry = batch.Batch(stamp_ns, wall_ns, ids, commands)
+                self._engine.propose(batch.encode(entry))
+
+    def _sync_in_thread(self) -> None:
+        self._writing = True
+        started_ns = self._clock.monotonic_ns()
+        covered = self._log.last_index
+        chunk = self._journal.take()
+        write = self._loop.run_in_executor(None, self._journal.write, chunk)
+
+        def written(done: asyncio.Future[None]) -> None:
+            self._writing = False
+            error = done.exception()
+            if error is not None:
+                self._end(error)
+                return
+            self._synced(covered, self._clock.monotonic_ns() - started_ns)
+            self._turn()
+
+        write.add_done_callback(written)
+
+    def _synced(self, covered: int, took_ns: int) -> None:
+        self._durable = covered
+        self.sync_average_ns += _AVERAGE_WEIGHT * (took_ns - self.sync_average_ns)
+        limit = SLOW_SYNC_NS // 2 if self._slow_disk else SLOW_SYNC_NS
+        self._slow_disk = self.sync_average_ns > limit
+        self.on_sync(took_ns)
+
+    # -- applying ---------------------------------------------------------------------------
+
+    def _apply_committed(self) -> None:
+        applied = False
+        while self._committed and self._committed[0][0] <= self._durable:
+            index, data = self._committed.popleft()
+            self.apply_entry(index, data)
+            applied = True
+        if applied:
+            self._on_applied()
+        if self._readers and self._is_current():
+            while self._readers:
+                reader = self._readers.popleft()[1]
+                if not reader.done():
+                    reader.set_result(None)
+
+    def apply_entry(self, index: int, data: bytes) -> None:
+        """Apply one committed entry and answer those of its commands that were proposed here."""
+        entry = batch.decode(data)
+        self.applied_index = index
+        if entry is None:
+            return
+        self._cluster_clock.saw(entry.stamp_ns)
+        if entry.peers is not None:
+            self.peers = entry.peers
+        replies = self._machine.apply(entry.stamp_ns, entry.wall_ns, entry.commands)
+        for (origin, number), reply in zip(entry.ids, replies, strict=True):
+            if origin == self._origin:
+                waiter = self._pending.pop(number, None)
+                if waiter is not None:
+                    self._settle(waiter[1], reply)
+
+    def _is_current(self) -> bool:
+        """Whether all that was ever acknowledged is applied here."""
+        return self._engine.is_ready_leader and self.applied_index >= self._engine.commit_index
+
+    @staticmethod
+    def _settle(future: asyncio.Future[ReplyT], reply: ReplyT) -> None:
+        if not future.done():
+            future.set_result(reply)
+
+    def _fail(self, future: asyncio.Future[ReplyT] | asyncio.Future[None], cause: str) -> None:
+        self.proposals_failed += 1
+        if not future.done():
+            future.set_exception(ProposalFailed(cause))
+
+    # -- time -------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        now_ns = self._clock.monotonic_ns()
+        self._expire_requests(now_ns)
+        if now_ns >= self._next_stamp_ns and self._engine.is_leader:
+            self._next_stamp_ns = now_ns + STAMP_PERIOD_NS
+            command = self._machine.tick_command()
+            if command is not None and not self.disk_full:
+                # Nobody waits for the reply, but somebody must look at the outcome.
+                self.propose(command).add_done_callback(asyncio.Future.exception)
+        self._turn()
+
+    def _expire_requests(self, now_ns: int) -> None:
+        while self._readers and self._readers[0][0] <= now_ns:
+            self._fail(self._readers.popleft()[1], TIMED_OUT)
+        unproposed: set[int] | None = None
+        while self._pending:
+            number = next(iter(self._pending))
+            deadline_ns, future = self._pending[number]
+            if deadline_ns > now_ns:
+                break
+            if unproposed is None:
+                unproposed = {waiting for waiting, _command in self._waiting}
+            del self._pending[number]
+            self._fail(future, TIMED_OUT if number in unproposed else OUTCOME_UNKNOWN)

@@ -1,0 +1,1 @@
+"""The tests: every folder has a reason, said in its own docstring."""

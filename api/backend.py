@@ -10,7 +10,7 @@ from api.meter import Meter
 from api.watching import Feeds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from kvstore import Machine, Reply
     from raft import Node
@@ -27,6 +27,8 @@ class Backend:
     # Origins, and Host names, that are served; "*" stands for all.
     cors: frozenset[str]
     host_whitelist: frozenset[str]
+    # Returns peer URLs as they are kept, sorted; raises ValueError with etcd's words for a bad one.
+    check_urls: Callable[[Sequence[str]], tuple[str, ...]]
     # Sets the log level by etcd's name for it; raises ValueError for an unknown one.
     set_log_level: Callable[[str], None]
     feeds: Feeds = field(default_factory=Feeds)

@@ -105,8 +105,8 @@ class Members:
         if body is None:
             return self._message(400, f"the body is longer than {BODY_BYTES_MAX} bytes")
         try:
-            return peer_urls.parse(body)
-        except BadPeerUrls as bad:
+            return self._backend.check_urls(peer_urls.parse(body))
+        except (BadPeerUrls, ValueError) as bad:
             return self._message(400, str(bad))
 
     def _register(self) -> list[Member]:

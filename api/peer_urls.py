@@ -1,52 +1,26 @@
-"""The body of a members request: peer URLs, checked as etcd checks them, with its texts."""
+"""The body of a members request, with Go's texts for what is wrong with it.
+
+Whether a URL is one that a member can have is the server's to say (`Backend.check_urls`).
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_SCHEMES: Final = ("http", "https", "unix", "unixs")
 _GO_TYPES: Final = {str: "string", bool: "bool", int: "number", float: "number", dict: "object"}
 
 
 class BadPeerUrls(Exception):
-    """What is wrong with the body, in Go's and etcd's words."""
+    """What is wrong with the body, in Go's words."""
 
 
-def parse(body: bytes) -> tuple[str, ...]:
-    """Return the sorted peer URLs of `{"peerURLs":[...]}`; raises BadPeerUrls."""
+def parse(body: bytes) -> list[str]:
+    """Return the peer URLs of `{"peerURLs":[...]}`, unchecked; raises BadPeerUrls."""
     urls = _field(body)
     if not urls:
         raise BadPeerUrls("no valid URLs given")
-    return check(urls)
-
-
-def check(urls: Sequence[str]) -> tuple[str, ...]:
-    """Return the URLs sorted, each without blanks around it; raises BadPeerUrls."""
-    checked = []
-    for given in urls:
-        url = given.strip()
-        try:
-            split = urlsplit(url)
-            port = split.port
-        except ValueError as error:
-            raise BadPeerUrls(f'parse "{url}": {error}') from None
-        _check_one(url, split, port)
-        checked.append(url)
-    return tuple(sorted(checked))
-
-
-def _check_one(url: str, split: SplitResult, port: int | None) -> None:
-    if split.scheme not in _SCHEMES:
-        raise BadPeerUrls(f"URL scheme must be http, https, unix, or unixs: {url}")
-    if port is None or ":" not in split.netloc:
-        raise BadPeerUrls(f'URL address does not have the form "host:port": {url}')
-    if split.path:
-        raise BadPeerUrls(f"URL must not contain a path: {url}")
+    return urls
 
 
 def _field(body: bytes) -> list[str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from raft.snapshots import SnapshotMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from raft.journal import Journal
     from raft.log import Log
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 TRAILING_COMMANDS: Final = 5000
 TRAILING_BYTES_MAX: Final = 64 << 20
 LOG_BYTES_MAX: Final = 256 << 20
+
+# A snapshot that could not be written is not tried again at once.
+_RETRY_S: Final = 30.0
 
 _logger = logging.getLogger("etcdserver")
 
@@ -46,21 +49,25 @@ class Compactor:
         last_index: int,
         last_commands: int,
         freeze: Callable[[], Iterator[bytes]],
-        on_buffered: Callable[[], None],
+        flush: Callable[[], Awaitable[None]],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        """`last_*`: index and count of commands of the newest snapshot, 0 for none."""
+        """`last_*`: index and count of commands of the newest snapshot, 0 for none.
+
+        `flush` makes durable what is buffered in the journal.
+        """
         self._log = log
         self._journal = journal
         self._snapshots = snapshots
         self._snapshot_count = snapshot_count
         self._snapshots_max = snapshots_max
         self._freeze = freeze
-        self._on_buffered = on_buffered
+        self._flush = flush
         self._on_fatal = on_fatal
         self.last_index = last_index
         self._last_commands = last_commands
         self._task: asyncio.Task[None] | None = None
+        self._not_before_s = 0.0
         self.on_saved: Callable[[float], None] = lambda _took_s: None
 
     def applied(self, index: int, config: bytes) -> None:
@@ -69,7 +76,9 @@ class Compactor:
             return
         commands = self._log.commands_up_to(index)
         due = commands - self._last_commands >= self._snapshot_count
-        if due or self._log.size_bytes > LOG_BYTES_MAX:
+        if not (due or self._log.size_bytes > LOG_BYTES_MAX):
+            return
+        if asyncio.get_running_loop().time() >= self._not_before_s:
             meta = SnapshotMeta(index, self._log.term_at(index), config, commands)
             self._task = asyncio.create_task(self._save(meta, self._freeze()))
 
@@ -84,26 +93,32 @@ class Compactor:
         started_s = loop.time()
         try:
             await self._write(meta, chunks)
+            self._journal.mark_snapshot(meta.index, meta.term)
+            await self._flush()
+            base = await self._compact(meta)
         except OSError as error:
-            # The log is whole, so nothing is lost; the next attempt comes with later commands.
+            # The log is whole, so nothing is lost.
             _logger.warning("could not save a snapshot at index %d: %s", meta.index, error)
-            self._last_commands = meta.commands
-            return
+            self._not_before_s = loop.time() + _RETRY_S
         except Exception as error:
             self._on_fatal(error)
-            return
+        else:
+            self.last_index, self._last_commands = meta.index, meta.commands
+            self.on_saved(loop.time() - started_s)
+            _logger.info(
+                "saved snapshot at index %d; the log now begins at index %d", meta.index, base
+            )
         finally:
             self._task = None
-        self.last_index, self._last_commands = meta.index, meta.commands
-        self._journal.mark_snapshot(meta.index, meta.term)
+
+    async def _compact(self, meta: SnapshotMeta) -> int:
+        """Drop the log that is no longer needed; return where it begins now."""
         base = self._log.window_start(
             meta.index, commands=TRAILING_COMMANDS, size_bytes=TRAILING_BYTES_MAX
         )
         self._log.compact(base)
-        self._journal.compact(base)
-        self._on_buffered()
-        self.on_saved(loop.time() - started_s)
-        _logger.info("saved snapshot at index %d; log now begins at index %d", meta.index, base)
+        await asyncio.to_thread(self._journal.compact, base)
+        return base
 
     async def _write(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
         writer = await asyncio.to_thread(self._snapshots.begin, meta)

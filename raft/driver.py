@@ -9,6 +9,8 @@ Laws:
   quicker than any hand-over, and moves to a thread by itself while the disk is slow.
 * Any exception from the engine, the journal or the state machine is fatal: the process ends without
   another reply.
+* Nothing is appended that might need a new file at once: a disk that is full is found out while a
+  spare file is made, and then writes are refused; the log never dies of it.
 * Every wait ends: a proposal that has no reply after the request time-out fails, saying whether it
   may still happen.
 """
@@ -41,6 +43,11 @@ WAITING_BYTES_MAX: Final = 256 << 20
 # comes back to the event loop. A hand-over costs about 0.1 ms.
 SLOW_SYNC_NS: Final = 1_000_000
 _AVERAGE_WEIGHT: Final = 0.05
+
+# Room in the journal left for what the engine appends by itself: votes and its no-op.
+_ROOM_KEPT_BYTES: Final = 64 * 1024
+# What a record's header adds to an entry, generously.
+_RECORD_EXTRA_BYTES: Final = 128
 
 # etcd's SYNC: while some key has a TTL, the leader logs the time this often.
 STAMP_PERIOD_NS: Final = 500_000_000
@@ -84,6 +91,7 @@ class Driver(Generic[ReplyT]):
         self._waiting_bytes = 0
         self._number = 0
         self._readers: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._flushes: list[asyncio.Future[None]] = []
 
         self._committed: deque[tuple[int, bytes]] = deque()
         self._durable = log.last_index
@@ -97,7 +105,7 @@ class Driver(Generic[ReplyT]):
         self.sync_average_ns = 0.0
         self.on_sync: Callable[[int], None] = lambda _took_ns: None
         self._slow_disk = False
-        self.disk_full = False
+        self._disk_full = False
         self._next_stamp_ns = 0
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -117,6 +125,22 @@ class Driver(Generic[ReplyT]):
         self._pending.clear()
         while self._readers:
             self._fail(self._readers.popleft()[1], STOPPED)
+        for flush in self._flushes:
+            flush.cancel()
+
+    @property
+    def disk_full(self) -> bool:
+        return self._disk_full
+
+    def set_disk_full(self, *, full: bool) -> None:
+        """Refuse writes from now on, those in the queue included, or take them again."""
+        self._disk_full = full
+        while full and self._waiting:
+            number, command = self._waiting.popleft()
+            self._waiting_bytes -= len(command)
+            waiter = self._pending.pop(number, None)
+            if waiter is not None:
+                self._fail(waiter[1], NO_SPACE)
 
     @property
     def pending(self) -> int:
@@ -128,7 +152,7 @@ class Driver(Generic[ReplyT]):
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         if self._stopped:
             self._fail(future, STOPPED)
-        elif self.disk_full:
+        elif self._disk_full:
             self._fail(future, NO_SPACE)
         elif self._waiting_bytes + len(command) > WAITING_BYTES_MAX:
             self._fail(future, TOO_MANY)
@@ -149,6 +173,13 @@ class Driver(Generic[ReplyT]):
             future.set_result(None)
         else:
             self._readers.append((self._clock.monotonic_ns() + self._timeout_ns, future))
+        return future
+
+    def flush(self) -> asyncio.Future[None]:
+        """Return a future that is done once everything buffered in the journal is on disk."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._flushes.append(future)
+        self.wake()
         return future
 
     def wake(self) -> None:
@@ -184,30 +215,49 @@ class Driver(Generic[ReplyT]):
             self._journal.sync()
             self._synced(covered, self._clock.monotonic_ns() - started_ns)
             self._committed.extend(self._engine.turn())
+        else:
+            self._settle_flushes()
         self._apply_committed()
 
+    def _settle_flushes(self) -> None:
+        flushes, self._flushes = self._flushes, []
+        for flush in flushes:
+            if not flush.done():
+                flush.set_result(None)
+
     def _hand_in(self) -> None:
-        """Make entries of the waiting commands, if this member may."""
-        if not self._engine.is_leader:
+        """Make entries of the waiting commands, if this member may and the journal has room."""
+        if not self._waiting or not self._engine.is_leader:
             return
+        room = self._journal.room_bytes - _ROOM_KEPT_BYTES
         while self._waiting:
-            ids: list[tuple[int, int]] = []
-            commands: list[bytes] = []
-            size = 0
-            while self._waiting and len(commands) < batch.COMMANDS_MAX:
-                number, command = self._waiting[0]
-                if commands and size + len(command) > batch.BYTES_MAX:
-                    break
-                self._waiting.popleft()
-                self._waiting_bytes -= len(command)
-                if number in self._pending:
-                    ids.append((self._origin, number))
-                    commands.append(command)
-                    size += len(command)
-            if commands:
-                stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
-                entry = batch.Batch(stamp_ns, wall_ns, ids, commands)
-                self._engine.propose(batch.encode(entry))
+            before = len(self._waiting)
+            ids, commands = self._next_commands(room)
+            if len(self._waiting) == before:
+                return  # no room: the end of the preparing wakes us
+            if not commands:
+                continue  # nobody waits for these any more
+            stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
+            entry = batch.encode(batch.Batch(stamp_ns, wall_ns, ids, commands))
+            room -= len(entry) + _RECORD_EXTRA_BYTES
+            self._engine.propose(entry)
+
+    def _next_commands(self, room: int) -> tuple[list[tuple[int, int]], list[bytes]]:
+        """Take the commands of one entry off the queue, with the ids of their proposals."""
+        ids: list[tuple[int, int]] = []
+        commands: list[bytes] = []
+        limit, size = min(room, batch.BYTES_MAX), 0
+        while self._waiting and len(commands) < batch.COMMANDS_MAX:
+            number, command = self._waiting[0]
+            size += len(command) + _RECORD_EXTRA_BYTES
+            if size > (limit if commands else room):
+                break
+            self._waiting.popleft()
+            self._waiting_bytes -= len(command)
+            if number in self._pending:
+                ids.append((self._origin, number))
+                commands.append(command)
+        return ids, commands
 
     def _sync_in_thread(self) -> None:
         self._writing = True
@@ -289,7 +339,7 @@ class Driver(Generic[ReplyT]):
         if now_ns >= self._next_stamp_ns and self._engine.is_leader:
             self._next_stamp_ns = now_ns + STAMP_PERIOD_NS
             command = self._machine.tick_command()
-            if command is not None and not self.disk_full:
+            if command is not None and not self._disk_full:
                 # Nobody waits for the reply, but somebody must look at the outcome.
                 self.propose(command).add_done_callback(asyncio.Future.exception)
         self._turn()

@@ -209,9 +209,8 @@ class Journal:
         outline = self._outline
         self._put(
             encode_state(
-                outline.term,
-                outline.vote,
-                commit=outline.commit,
+                (outline.term, outline.vote),
+                outline.commit,
                 offset=self._offset,
                 batch=self._batch,
                 seed=self._seed,
@@ -345,6 +344,13 @@ class Journal:
                 oldest = self._segments.pop(0)
             self._disk.unlink(segment_path(self._directory, oldest.sequence))
             self._disk.sync_dir(self._directory)
+
+    @property
+    def room_bytes(self) -> int:
+        """Return how much can be appended for sure without a new file being made."""
+        with self._segments_lock:
+            begun = self._segments[-1].sequence == self._sequence
+        return self._size - self._offset + (self._spare.size_bytes if begun else 0)
 
     @property
     def size_bytes(self) -> int:

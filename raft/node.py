@@ -124,6 +124,7 @@ class Node(Generic[ReplyT]):
         self._log = Log(self._journal, recovered, before)
         self._cluster_clock = ClusterClock(self._clock)
         self._space_timer: asyncio.TimerHandle | None = None
+        self._no_spare = False
         self._preparing: asyncio.Task[None] | None = None
 
     @property
@@ -195,7 +196,7 @@ class Node(Generic[ReplyT]):
             last_index=self._base,
             last_commands=self._snapshot.commands if self._snapshot else 0,
             freeze=self._machine.freeze,
-            on_buffered=self._driver.wake,
+            flush=self._driver.flush,
             on_fatal=self._on_fatal,
         )
         if not self._base:
@@ -218,28 +219,33 @@ class Node(Generic[ReplyT]):
         peers = self._driver.peers
         assert peers is not None
         self.compactor.applied(self._driver.applied_index, batch.encode_peers(peers))
-        self._prepare_journal()
+        if not self._no_spare:
+            self._prepare_journal()
 
     # -- disk -------------------------------------------------------------------------------
 
     def _watch_disk(self) -> None:
         self._space_timer = asyncio.get_running_loop().call_later(_SPACE_CHECK_S, self._watch_disk)
-        free_bytes = self._disk.free_bytes(self._config.journal_directory)
-        self._set_disk_full(full=free_bytes < FREE_BYTES_MIN, why=f"{free_bytes} bytes are free")
         self._prepare_journal()
+        self._look_at_disk()
 
-    def _set_disk_full(self, *, full: bool, why: str) -> None:
-        if full != self._driver.disk_full:
-            self._driver.disk_full = full
-            if full:
-                _logger.warning(
-                    "refusing writes: the disk of %s is full (%s, %d are needed); reads go on",
-                    self._config.journal_directory,
-                    why,
-                    FREE_BYTES_MIN,
-                )
-            else:
-                _logger.info("accepting writes again: %s on the disk", why)
+    def _look_at_disk(self) -> None:
+        directory = self._config.journal_directory
+        free_bytes = self._disk.free_bytes(directory)
+        full = free_bytes < FREE_BYTES_MIN or self._no_spare
+        if full == self._driver.disk_full:
+            return
+        self._driver.set_disk_full(full=full)
+        if full:
+            _logger.warning(
+                "the disk of %s is full (%d bytes are free, %d are needed): refusing writes, "
+                "serving reads",
+                directory,
+                free_bytes,
+                FREE_BYTES_MIN,
+            )
+        else:
+            _logger.info("the disk of %s has room again: accepting writes", directory)
 
     def _prepare_journal(self) -> None:
         if self._journal.needs_preparing and self._preparing is None:
@@ -248,13 +254,16 @@ class Node(Generic[ReplyT]):
     async def _prepare(self) -> None:
         try:
             await asyncio.to_thread(self._journal.prepare)
+            self._no_spare = False
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self._on_fatal(error)
                 return
-            self._set_disk_full(full=True, why=str(error))
+            self._no_spare = True
         finally:
             self._preparing = None
+        self._look_at_disk()
+        self._driver.wake()
 
     # -- for the server ---------------------------------------------------------------------
 

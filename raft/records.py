@@ -167,9 +167,10 @@ def encode_entry(entry: Entry, commit: int, *, offset: int, batch: int, seed: in
 
 
 def encode_state(
-    term: int, vote: str | None, *, commit: int, offset: int, batch: int, seed: int
+    state: tuple[int, str | None], commit: int, *, offset: int, batch: int, seed: int
 ) -> bytes:
-    """Return the record of a hard state, to be written at `offset`."""
+    """Return the record of a hard state (term, vote), to be written at `offset`."""
+    term, vote = state
     fields = _STATE_FIELDS.pack(term, commit, vote is not None) + (vote or "").encode()
     return _small(STATE, fields, batch, seed ^ offset)
 
@@ -219,14 +220,14 @@ class SegmentScan:
     """
 
     def __init__(self, buffer: bytes, seed: int) -> None:
-        self._buffer = buffer
-        self._seed = seed
+        self.buffer = buffer
+        self.seed = seed
         self.end = HEADER_BYTES
         self.batch = HEADER_BYTES
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records; raise Damage on one that checks but makes no sense."""
-        buffer, seed = self._buffer, self._seed
+        buffer, seed = self.buffer, self.seed
         view = memoryview(buffer)
         limit = len(buffer) - _HEAD_BYTES
         head, fields = _HEAD.unpack_from, _ENTRY_FIELDS.unpack_from

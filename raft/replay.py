@@ -85,7 +85,7 @@ def replay(disk: Disk, directory: str, identity: Identity | None) -> Replay:
         last = position == len(sequences) - 1
         file = disk.open(path)
         try:
-            _load(result, file, path, last=last)
+            _load(result, file, path=path, last=last)
         except Damage as damage:
             file.close()
             raise JournalCorrupt(
@@ -137,7 +137,7 @@ def _sequences(disk: Disk, directory: str) -> list[int]:
     return sequences
 
 
-def _load(result: Replay, file: File, path: str, *, last: bool) -> None:
+def _load(result: Replay, file: File, *, path: str, last: bool) -> None:
     """Add one segment to the result; raise Damage if it does not fit."""
     present = file.size()
     buffer = file.pread(present, 0)
@@ -155,7 +155,7 @@ def _load(result: Replay, file: File, path: str, *, last: bool) -> None:
     result.segments.append(segment)
     result.end = scan.end
     if last:
-        result.repaired = _repair(file, path, buffer, scan, header)
+        result.repaired = _repair(file, scan, header=header, path=path)
 
 
 def _check_header(result: Replay, header: SegmentHeader, path: str) -> None:
@@ -203,13 +203,10 @@ def _take(result: Replay, segment: Segment, scan: SegmentScan, record: Record) -
         raise Damage(scan.end, f"the record that ends here makes no sense: {error}") from error
 
 
-def _repair(
-    file: File, path: str, buffer: bytes, scan: SegmentScan, header: SegmentHeader
-) -> str | None:
+def _repair(file: File, scan: SegmentScan, *, header: SegmentHeader, path: str) -> str | None:
     """Cut off a torn end, sync what is left, and say what was done."""
-    present = file.size()
-    seed = segment_seed(header.identity, header.sequence)
-    stop = torn_end(buffer, scan.end, complete=header.complete, seed=seed, present=present)
+    buffer, present = scan.buffer, file.size()
+    stop = torn_end(buffer, scan.end, complete=header.complete, seed=scan.seed, present=present)
     said: list[str] = []
     if present < len(buffer):
         file.pwrite(bytes(len(buffer) - present), present)

@@ -2,16 +2,13 @@
 
 Reading order, which is also the order of a start:
 
-1. `options` turns argv, the environment and a YAML file into one frozen `Config`. It stands on
-   `option_table` (one row per option: the flags, the variables, the YAML keys, `--help` and
-   docs/configuration.md all come from it), `values` and `flags` (Go's rules for both),
-   `urls` (Go's rules for URLs), `config_file` (YAML) and `validation` (etcd's checks in etcd's
-   order, then what this version refuses).
+1. `options` turns argv, the environment and a YAML file into one frozen `Config`.
 2. `log` sets up logging and prints what was noticed before logging existed (`notice`).
 3. `datadir` makes, checks and locks the data directory.
 4. `identity` derives the member's and the cluster's id, with `hosts` for this machine's names.
-5. The composition root wires storage, agreement and HTTP together and handles signals;
-   `systemd` tells the service manager when the member is ready.
+5. `listeners` binds the ports, `process` wires log, store and HTTP together and serves until a
+   signal comes, `systemd` tells the service manager when the member is ready.
+6. `main` is all of that in order, and the exit code.
 
 Laws:
 

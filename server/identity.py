@@ -11,9 +11,9 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from server.config import Config
-from server.gotext import go_quote, go_quote_list
-from server.urls import BadUrl, Url, parse_urls
+from server.options.config import Config
+from server.options.gotext import go_quote, go_quote_list
+from server.options.urls import BadUrl, Url, parse_urls
 
 ID_BYTES = 8
 

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from server.urls import Url
+from server.options.urls import Url
 
 BACKLOG = 1024
 PORT_MAX = 65535

@@ -12,11 +12,11 @@ import uvloop
 
 from raft import IdentityMismatch, JournalCorrupt, Refused, SnapshotCorrupt
 from server import log, options
-from server.config import Config
 from server.datadir import DataDirError, open_data_dir
 from server.identity import BootstrapError
 from server.listeners import CannotListen
 from server.notice import Exit
+from server.options.config import Config
 from server.process import Process
 from server.version import ETCD_VERSION, __version__
 

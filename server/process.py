@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 
 from api import App, Backend, Versions, client_routes, metrics_routes, peer_routes
@@ -20,10 +21,11 @@ from kvstore import Machine, Reply, cluster_version
 from kvstore.commands import AddMember, PublishMember, SetClusterVersion, encode
 from raft import Bootstrap, Identity, Node, NodeConfig, Peer, ProposalFailed, Timing
 from server import hosts, log, systemd
-from server.config import Config
 from server.datadir import DataDir
 from server.identity import bootstrap, require_lone_member
 from server.listeners import bind_all, close_all
+from server.options.config import Config
+from server.options.urls import parse_urls
 from server.version import CLUSTER_VERSION, ETCD_VERSION, __version__
 
 _DRAIN_S = 2.0
@@ -114,6 +116,7 @@ class Process:
             versions=Versions(ETCD_VERSION, CLUSTER_VERSION, __version__),
             cors=self._config.cors,
             host_whitelist=self._config.host_whitelist,
+            check_urls=_check_urls,
             set_log_level=log.set_level,
         )
         node.driver.on_sync = lambda took_ns: backend.meter.syncs.observe(took_ns / 1e9)
@@ -188,6 +191,10 @@ class Process:
         await asyncio.gather(*(app.stop(_DRAIN_S) for app in self._apps))
         await backend.node.stop()
         self._data_dir.close()
+
+
+def _check_urls(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(url.text for url in parse_urls(texts))
 
 
 def _die(error: BaseException) -> NoReturn:

@@ -346,7 +346,7 @@ def test_a_torn_end_is_cut_off_and_reported() -> None:
     path = f"{DIRECTORY}/{1:016x}.log"
     content = bytearray(disk.content(path))
     content[2048:2560] = bytes(512)
-    disk.overwrite(path, content)
+    disk.overwrite(path, bytes(content))
     disk.kill()
     _, found = begin(disk)
     assert indexes(found) == [1, 2, 3]
@@ -538,6 +538,43 @@ def test_lost_sectors_before_a_later_write_are_noticed() -> None:
     for start in range(0, last_batch - 512, 512):
         disk.overwrite(path, content[:start] + bytes(512) + content[start + 512 :])
         with pytest.raises(JournalCorrupt, match=r"offset \d+: .*; the member refuses"):
+            begin(disk)
+
+
+def test_lost_states_of_a_full_segment_are_noticed() -> None:
+    """Goal: the end of a full segment is checked even where no entry is missing.
+
+    Method: fill a segment's end with hard states only, then zero the last of them.
+    """
+    disk = SimulatedDisk()
+    journal, _ = begin(disk)
+    end = 0
+    for term in range(1, 1000):
+        if journal._sequence == 1:
+            end = journal._offset
+        journal.save_state(term, None)
+        journal.sync()
+    path = f"{DIRECTORY}/{1:016x}.log"
+    content = disk.content(path)
+    disk.overwrite(path, content[: end - 48] + bytes(len(content) - end + 48))
+    with pytest.raises(JournalCorrupt, match="segment before ended at"):
+        begin(disk)
+
+
+def test_lost_sectors_of_a_first_write_are_noticed() -> None:
+    """Goal: what was synced before a segment got its name is never taken for torn.
+
+    Method: roll with one large record; zero any sector that it touches.
+    """
+    disk = SimulatedDisk()
+    journal, _ = begin(disk)
+    fill(journal, 1, 15)
+    fill(journal, 16, 16, size=SMALL - 2000)
+    path = f"{DIRECTORY}/{2:016x}.log"
+    content = disk.content(path)
+    for start in range(0, journal._offset, 512):
+        disk.overwrite(path, content[:start] + bytes(512) + content[start + 512 :])
+        with pytest.raises(JournalCorrupt, match=r"offset \d+"):
             begin(disk)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 PANICS = "etcd panics with a stack dump; here it is a line"
 LOG_TARGETS = "etcd's console logger takes one of three targets; ours takes files and several"
 UNIT_FILES = "etcd 2.3 and 3.2 only warned, and distributions' unit files rely on it"
+IMAGES = "container images set ETCD_VERSION for their own use; etcd 3.5 ignores it, too"
 OLD_NAMES = "a name of older etcd versions, still known here so that old unit files keep working"
 YAML_WORDS = "the words of the YAML library"
 
@@ -72,8 +73,8 @@ VALUES = (
     flag("--snapshot-count=_1"),
     flag("--snapshot-count=08"),
     flag("--snapshot-count=0x"),
-    flag("--max-concurrent-streams=x"),
-    flag("--max-concurrent-streams=4294967296"),
+    flag("--max-concurrent-streams=x", release="3.4."),
+    flag("--max-concurrent-streams=4294967296", release="3.4."),
     flag("--quota-backend-bytes=9223372036854775808"),
     flag("--backend-batch-limit=x"),
     flag("--grpc-keepalive-timeout=5"),
@@ -147,7 +148,6 @@ VARIABLES = (
     Case("bad switch", env={"ETCD_STRICT_RECONFIG_CHECK": "maybe"}),
     Case("bad choice", env={"ETCD_PROXY": "x"}),
     Case("bad URL", env={"ETCD_LISTEN_PEER_URLS": "zzz"}),
-    Case("version of an image", env={"ETCD_VERSION": "v3.4.23"}),
     Case("nothing advertised", env={"ETCD_LISTEN_CLIENT_URLS": "http://127.0.0.1:1"}),
     Case("bad timer", env={"ETCD_HEARTBEAT_INTERVAL": "0", "ETCD_FOO": "bar", "ETCD_NAME": ""}),
     Case("no such file", env={"ETCD_CONFIG_FILE": "/nonexistent.yml", "ETCD_MAX_WALS": "x"}),
@@ -171,7 +171,7 @@ FILES = (
     file("Heartbeat-Interval: 8\nheartbeat-interval: 7\nelection-timeout: 2\n"),
     file("heartbeat-interval: 0\n---\nheartbeat-interval: 9\n"),
     file("heartbeat-interval: 0\nname: 2020-01-01\nbogus: 1\n"),
-    file("max-concurrent-streams: -1\n"),
+    file("max-concurrent-streams: -1\n", release="3.4."),
     file("grpc-keepalive-min-time: 5s\n"),
     file("enable-v2: maybe\n"),
     file("strict-reconfig-check: 'true'\n"),
@@ -185,8 +185,8 @@ FILES = (
     file("foo\n"),
     file("listen-client-urls: zzz\n"),
     file("listen-metrics-urls: http://a\n"),
-    file("discovery-fallback: zz\n"),
-    file("proxy: zz\n"),
+    file("discovery-fallback: zz\n", release="3.4."),
+    file("proxy: zz\n", release="3.4."),
     file("initial-cluster-state: x\n"),
     file("listen-client-urls: http://example.com:1\n"),
     file("discovery: http://a\ninitial-cluster: a=http://b:1\n"),
@@ -210,6 +210,7 @@ DIFFERENT = (
     flag("--log-outputs=a,stdout", LOG_TARGETS, "0", release="3.4."),
     flag("--log-outputs=etcd.log", LOG_TARGETS, "0", release="3.4."),
     Case("flag and variable", ("--name=b",), {"ETCD_NAME": "a"}, None, UNIT_FILES, "0"),
+    Case("image", env={"ETCD_VERSION": "v3.4.23"}, reason=IMAGES, ours="0", release="3.4."),
     flag("--addr=1.2.3.4:1", OLD_NAMES, "0"),
     flag("--experimental-v3demo", OLD_NAMES, "0"),
     flag("--ca-file=x", OLD_NAMES, "1 error verifying flags, --trusted-ca-file, --client-cert-"),

@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config_file import FILE_BYTES_MAX
 from server.notice import Exit
 from server.options import Loaded, load
+from server.options.config_file import FILE_BYTES_MAX
 
 
 def loaded(text: str | bytes, *argv: str, env: dict[str, str] | None = None) -> Loaded:

@@ -1,11 +1,11 @@
 """The page on configuration is the table's."""
 
-from server.docs import PAGE, page
-from server.option_table import OPTIONS
+from server.options.docs import PAGE, page
+from server.options.table import OPTIONS
 
 
 def test_the_committed_page_is_the_generated_one() -> None:
-    """Goal: docs never drift; method: generate again. If it fails: `python -m server.docs`."""
+    """Goal: docs never drift. Method: generate again; to mend: `python -m server.options.docs`."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.flags import FlagError, HelpAsked, NotAFlag, scan
-from server.option_table import BY_NAME
-from server.values import Kind
+from server.options.flags import FlagError, HelpAsked, NotAFlag, scan
+from server.options.table import BY_NAME
+from server.options.values import Kind
 
 FLAG_ONLY = sorted(name for name, o in BY_NAME.items() if o.kind.is_flag_only)
 WITH_VALUE = sorted(name for name, o in BY_NAME.items() if not o.kind.is_flag_only)

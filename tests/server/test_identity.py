@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config import Config
 from server.identity import (
     BootstrapError,
     bootstrap,
@@ -15,6 +14,7 @@ from server.identity import (
     require_lone_member,
 )
 from server.options import load
+from server.options.config import Config
 
 HOSTS = {"one.example": "10.0.0.1", "two.example": "10.0.0.2"}
 TALK_CLUSTER = ",".join(f"atomic-0{n}=http://172.17.8.10{n}:2380" for n in (1, 2, 3))

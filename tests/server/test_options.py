@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.notice import NOTICE, Exit, Notice
-from server.option_table import BY_NAME, NOT_BUILT, OPTIONS, REFUSED, REPLACED_BY, WITHOUT_EFFECT
 from server.options import Config, Loaded, load
-from server.values import Kind
+from server.options.table import BY_NAME, NOT_BUILT, OPTIONS, REFUSED, REPLACED_BY, WITHOUT_EFFECT
+from server.options.values import Kind
 
 NO_DATA_DIR = "no data-dir provided, using default data-dir ./default.etcd"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.urls import BadUrl, Url, parse_url, parse_urls
+from server.options.urls import BadUrl, Url, parse_url, parse_urls
 
 
 def test_url_fields() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.gotext import go_quote, go_quote_list
-from server.values import (
+from server.options.gotext import go_quote, go_quote_list
+from server.options.values import (
     RANGES,
     BadValue,
     Kind,

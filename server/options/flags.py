@@ -7,7 +7,7 @@ ends the scan, so whatever comes first on the command line is also reported firs
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from server.option import Option
+from server.options.option import Option
 
 
 class FlagError(Exception):

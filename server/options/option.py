@@ -1,13 +1,13 @@
 """One option: everything there is to know about it, in one row.
 
-The table of rows is `option_table`; flags, variables, YAML keys, help and docs are all derived
+The table of rows is `table`; flags, variables, YAML keys, help and docs are all derived
 from a row, so an option is added or changed in one place. A row knows no value given by a user.
 """
 
 from dataclasses import dataclass
 
-from server.urls import BadUrl, parse_url, parse_urls
-from server.values import (
+from server.options.urls import BadUrl, parse_url, parse_urls
+from server.options.values import (
     BadValue,
     Kind,
     Value,

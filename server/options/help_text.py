@@ -3,9 +3,9 @@
 import os
 import sys
 
-from server.option import Option
-from server.option_table import OPTIONS
-from server.values import Kind
+from server.options.option import Option
+from server.options.table import OPTIONS, treatment
+from server.options.values import Kind
 from server.version import ETCD_VERSION, __version__
 
 USAGE = """\
@@ -42,6 +42,14 @@ Examples:
 """
 
 
+_NOTES = {
+    "ignored": " Ignored.",
+    "not yet": " Not supported yet.",
+    "refused": " Not supported.",
+    "without effect": " Not supported yet.",
+}
+
+
 def help_text() -> str:
     """All options by group, with defaults, and examples."""
     parts = [USAGE]
@@ -56,7 +64,7 @@ def _row(option: Option) -> str:
     if option.kind in (Kind.IGNORED, Kind.ABOLISHED):
         return f"  --{option.name}\n    {option.help}\n"
     default = "${name}.etcd" if option.name == "data-dir" else option.default
-    note = " Not supported by this server." if option.status in ("A", "-") else ""
+    note = _NOTES.get(treatment(option), "")
     return f"  --{option.name} '{default}'\n    {option.help}{note}\n"
 
 

@@ -8,8 +8,8 @@ through Python's `int`. Knows no option by name.
 import re
 from enum import Enum
 
-from server.gotext import go_quote
-from server.urls import Url, parse_urls
+from server.options.gotext import go_quote
+from server.options.urls import Url, parse_urls
 
 
 class BadValue(Exception):

@@ -9,12 +9,12 @@ imported only here and only when there is a file, since it costs a tenth of the 
 from collections.abc import Callable
 from pathlib import Path
 
-from server.gotext import go_quote
 from server.notice import Exit, Notice, warning
-from server.option import Option
-from server.option_table import BY_NAME, OPTIONS
-from server.settings import Settings
-from server.values import RANGES, BadValue, Kind
+from server.options.gotext import go_quote
+from server.options.option import Option
+from server.options.settings import Settings
+from server.options.table import BY_NAME, OPTIONS
+from server.options.values import RANGES, BadValue, Kind
 
 FILE_BYTES_MAX = 1 << 20
 """A configuration is a few kilobytes; more is some other file."""
@@ -92,7 +92,7 @@ def _document(path: str, read: ReadFile) -> object:
         raise FileError(f"open {path}: invalid argument") from error
     if len(data) > FILE_BYTES_MAX:
         raise FileError(f"{path} is larger than {FILE_BYTES_MAX} bytes")
-    from server.yaml_document import YamlError, parse_yaml
+    from server.options.yaml_document import YamlError, parse_yaml
 
     try:
         return parse_yaml(data)

@@ -9,11 +9,11 @@ import ipaddress
 import logging
 from collections.abc import Callable
 
-from server.gotext import go_quote
 from server.notice import Exit, Notice
-from server.option_table import NOT_BUILT, REFUSED
-from server.settings import Settings
-from server.urls import Url
+from server.options.gotext import go_quote
+from server.options.settings import Settings
+from server.options.table import NOT_BUILT, REFUSED
+from server.options.urls import Url
 
 ELECTION_TIMEOUT_MS_MAX = 50_000
 ELECTION_PER_HEARTBEAT_MIN = 5

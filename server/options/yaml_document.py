@@ -9,7 +9,7 @@ import re
 
 import yaml
 
-from server.values import BadValue, Kind, parse_number
+from server.options.values import BadValue, Kind, parse_number
 
 _MAPPED_BY_VALUE = (
     "tag:yaml.org,2002:timestamp",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from server.gotext import go_quote
+from server.options.gotext import go_quote
 
 SCHEMES = frozenset({"http", "https", "unix", "unixs"})
 
@@ -21,7 +21,7 @@ _BAD_HOST_CHAR = re.compile(r"[^A-Za-z0-9!$&'()*+,;=:\[\]<>\"_.~%\-\x80-\U0010ff
 _USERINFO = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*", re.ASCII)
 
 
-class BadUrl(Exception):
+class BadUrl(ValueError):
     """The text is not a URL etcd would take; the message is etcd's."""
 
 

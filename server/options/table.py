@@ -6,8 +6,8 @@ out of `NOT_BUILT`. Facts (types, defaults, names) are etcd 3.4.23's.
 
 # ruff: noqa: E501 - a row is a line
 
-from server.option import Option
-from server.values import Kind
+from server.options.option import Option
+from server.options.values import Kind
 
 _U, _S, _B, _UINT = Kind.URLS, Kind.STRING, Kind.BOOL, Kind.UINT
 
@@ -176,7 +176,6 @@ NOT_BUILT = frozenset(
         "discovery-proxy",
         "discovery-srv",
         "force-new-cluster",
-        "host-whitelist",
         "key-file",
         "peer-auto-tls",
         "peer-cert-file",
@@ -222,3 +221,18 @@ REPLACED_BY: dict[str, tuple[str, ...]] = {
     "peer-ca-file": ("peer-trusted-ca-file", "peer-client-cert-auth"),
 }
 """Older names and what they stand for."""
+
+
+def treatment(option: Option) -> str:
+    """What this server does with an option, in a word or two."""
+    if option.name in REFUSED:
+        return "refused"
+    if option.name in NOT_BUILT:
+        return "not yet"
+    if option.name in WITHOUT_EFFECT:
+        return "without effect"
+    if option.kind is Kind.ABOLISHED:
+        return "an error"
+    if option.status == "L" and option.help.startswith("Use "):
+        return "translated, with a warning"
+    return "honoured" if option.status == "Y" else "ignored"

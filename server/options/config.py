@@ -7,8 +7,11 @@ defaults that depend on other options filled in. It is what everything after the
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.settings import Settings
-from server.urls import Url
+from server.options.settings import Settings
+from server.options.urls import Url
+
+SNAPSHOT_COUNT = 100_000
+"""What --snapshot-count=0 means: the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,12 @@ class Config:
 
 def build(settings: Settings) -> Config:
     """The settings as a Config; they have been validated."""
-    name = settings.text("name")
     wal_dir, config_file = settings.text("wal-dir"), settings.text("config-file")
-    snapshot_count = settings.number("snapshot-count")
     return Config(
-        name=name,
-        data_dir=Path(settings.text("data-dir") or f"{name}.etcd"),
+        name=settings.text("name"),
+        data_dir=Path(settings.text("data-dir") or f"{settings.text('name')}.etcd"),
         wal_dir=Path(wal_dir) if wal_dir else None,
-        snapshot_count=snapshot_count or int(settings.default("snapshot-count")),
+        snapshot_count=settings.number("snapshot-count") or SNAPSHOT_COUNT,
         heartbeat_interval_ms=settings.number("heartbeat-interval"),
         election_timeout_ms=settings.number("election-timeout"),
         listen_peer_urls=_each_once(settings.urls("listen-peer-urls")),

@@ -7,10 +7,10 @@ Precedence is the caller's order of setting.
 
 from collections.abc import Iterator
 
-from server.option import Option
-from server.option_table import BY_NAME, OPTIONS
-from server.urls import Url
-from server.values import Kind, Value
+from server.options.option import Option
+from server.options.table import BY_NAME, OPTIONS
+from server.options.urls import Url
+from server.options.values import Kind, Value
 
 
 class Settings:
@@ -47,10 +47,6 @@ class Settings:
     def changed(self) -> Iterator[Option]:
         """The options given with a value other than the default, in the order given."""
         return (BY_NAME[name] for name in self._given if not self.is_default(name))
-
-    def default(self, name: str) -> str:
-        """The default as the table has it."""
-        return BY_NAME[name].default
 
     def text(self, name: str) -> str:
         """The value of a text option."""

@@ -10,22 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from server import config, config_file, hosts
-from server.config import Config
-from server.flags import FlagError, HelpAsked, NotAFlag, scan
-from server.gotext import go_quote
-from server.help_text import USAGE, help_text, version_text
+from server import hosts
 from server.notice import NOTICE, Exit, Notice, info, warning
-from server.option_table import BY_NAME, OPTIONS, REPLACED_BY, WITHOUT_EFFECT
-from server.settings import Settings
-from server.urls import parse_urls
-from server.validation import flags_error, is_any_address, refuse, validate
-from server.values import BadValue, Kind
+from server.options import config, config_file
+from server.options.config import Config
+from server.options.flags import FlagError, HelpAsked, NotAFlag, scan
+from server.options.gotext import go_quote
+from server.options.help_text import USAGE, help_text, version_text
+from server.options.settings import Settings
+from server.options.table import BY_NAME, OPTIONS, REPLACED_BY, WITHOUT_EFFECT
+from server.options.urls import parse_urls
+from server.options.validation import flags_error, is_any_address, refuse, validate
+from server.options.values import BadValue, Kind
 
 if TYPE_CHECKING:
-    from server.option import Option
+    from server.options.option import Option
 
-__all__ = ["Config", "Exit", "Loaded", "Notice", "load"]
+__all__ = ["Loaded", "load"]
 
 ENV_PREFIX = "ETCD_"
 IGNORED_BECAUSE = {
@@ -126,6 +127,10 @@ def _from_environment(
     seen: set[str] = set()
     failure: str | None = None
     for option in sorted(OPTIONS, key=lambda option: option.name):
+        if option.name == "version":
+            # DEVIATES: etcd 3.4 dies of ETCD_VERSION=v3.4.23, which container images set for
+            # themselves; 3.5 no longer looks at it.
+            continue
         text = environ.get(option.env, "")
         if settings.is_given(option.name):
             # DEVIATES: etcd 3.4 exits here; 2.3 and 3.2 went on, and distributions' unit files

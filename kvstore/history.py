@@ -47,7 +47,8 @@ class History:
 
     def _matching(self, path: bytes, recursive: bool, skip: int) -> Iterator[Event]:
         prefix = below(path)
-        for event in islice(self.events, skip, None):
+        # A waitIndex may be any uint64, a position may not.
+        for event in islice(self.events, min(skip, EVENTS_MAX), None):
             if not event.refresh and (
                 event.key == path
                 or (recursive and event.key.startswith(prefix))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -39,6 +40,9 @@ _CORS_HEADERS: Final = (
     b"Access-Control-Allow-Origin: %b\r\n"
 )
 _CORS_ANY: Final = _CORS_HEADERS % b"*"
+
+# What is left of a body nobody read is taken off the connection up to this (as Go does).
+_UNREAD_BYTES_MAX: Final = 256 << 10
 
 _BAD_CHUNK: Final = "invalid byte in chunk length"
 
@@ -102,9 +106,11 @@ class App:
             answer = Response(500, render.TEXT, b"500 Internal Server Error", close=True)
         if isinstance(answer, Stream):
             return _Sent(_stream(front, answer, cors, wire))
-        if cors:
-            answer = Response(
-                answer.status, cors + answer.headers, answer.body, answer.close, answer.reason
+        if cors or body.ends_connection:
+            answer = replace(
+                answer,
+                headers=cors + answer.headers,
+                close=answer.close or body.ends_connection,
             )
         data, keep_alive = render.response(answer, wire)
         return _Sent(_whole(front, data, keep_alive=keep_alive))
@@ -217,9 +223,22 @@ class _Body:
         self._request = request
         self._front = front
         self._reading = False
+        self._read = False
+        expect = request.headers.get("Expect", "").lower()
+        self._awaited = expect == "100-continue" and request.version >= (1, 1)
         front.break_body = self._break
         if self._is_broken():
             self._break()
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether the client may be sending, or not sending, more than it is worth waiting for.
+
+        Go closes the connection after the answer if the handler left such a body unread.
+        """
+        if self._read:
+            return False
+        return self._awaited or (self._request.content_length or 0) > _UNREAD_BYTES_MAX
 
     def _is_broken(self) -> bool:
         return self._front.body_broken and self._front.owed <= 1
@@ -233,7 +252,8 @@ class _Body:
 
     async def read(self, limit_bytes: int) -> bytes | None:
         content = self._request.content
-        if self._request.headers.get("Expect", "").lower() == "100-continue":
+        self._read = True
+        if self._awaited:
             await self._front.write(render.CONTINUE)
         parts: list[bytes] = []
         size = 0

@@ -51,7 +51,6 @@ class Response:
     headers: bytes = b""
     body: bytes = b""
     close: bool = False
-    reason: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

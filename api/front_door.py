@@ -233,6 +233,8 @@ class FrontDoor(asyncio.Protocol):
                 raise Refusal(HEAD_TOO_LARGE)
             self._refuse_early()
             return b""
+        if end > HEAD_BYTES_MAX:
+            raise Refusal(HEAD_TOO_LARGE)
         head, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
         if _PLAIN_LINE.match(head) is None or b"%" in head:
             line, newline, headers = head.partition(b"\n")

@@ -62,9 +62,9 @@ class _HttpDate:
 _date: Final = _HttpDate()
 
 
-def _status_line(status: int, *, http11: bool, reason: bytes | None = None) -> bytes:
+def _status_line(status: int, *, http11: bool) -> bytes:
     version = b"HTTP/1.1" if http11 else b"HTTP/1.0"
-    return b"%b %d %b\r\n" % (version, status, reason or _REASONS[status])
+    return b"%b %d %b\r\n" % (version, status, _REASONS[status])
 
 
 def response(answer: Response, wire: Wire) -> tuple[bytes, bool]:
@@ -89,7 +89,7 @@ def response(answer: Response, wire: Wire) -> tuple[bytes, bool]:
     if wire.http11 and not keep_alive:
         framing = b"Connection: close\r\n" + framing
     head = b"%b%b%b%b\r\n" % (
-        _status_line(answer.status, http11=wire.http11, reason=answer.reason),
+        _status_line(answer.status, http11=wire.http11),
         answer.headers,
         _date.line(),
         framing,

@@ -14,9 +14,23 @@ from tests.conformance.verdicts import (
     known_differences,
 )
 from tests.oracle import Pyetcd, RealEtcd
+from tests.oracle.process import REFERENCE, find_etcd
 
-RUN_S = 240
+RUN_S = 400
 SAMPLE_EVERY = 8
+DIFFER_IN_3_5 = frozenset(
+    {
+        "config-log-bad-json",
+        "config-log-bad-level",
+        "config-log-put",
+        "put-malformed-body-semicolon",
+        "refresh-dir-prevExist-true",
+        "update-dir-event-vs-node-modifiedIndex",
+        "update-dir-no-value-no-dirflag",
+        "update-dir-ttl",
+    }
+)
+"""What etcd 3.5.1, the stand-in for 3.4, answers otherwise."""
 NAMES = [example.name for example in load()]
 
 
@@ -49,14 +63,10 @@ def test_counts(results: dict[str, list[str]], capsys: pytest.CaptureFixture[str
 
 def test_real_etcd_passes_a_sample() -> None:
     """Goal: the comparison itself is right. Method: replay every eighth exchange against a real
-    etcd of the captured release; nothing differs."""
-    server = RealEtcd()
-    release = server.is_reference
-    server.discard()
-    if not release:
-        pytest.skip("the exchanges were captured from 3.4; this machine has another release")
+    etcd; nothing differs but what the release at hand is known for."""
     results = Replayer(RealEtcd).run(load()[::SAMPLE_EVERY])
-    assert {name: found for name, found in results.items() if found} == {}
+    known = frozenset() if find_etcd()[1].startswith(REFERENCE) else DIFFER_IN_3_5
+    assert {name for name, found in results.items() if found} <= known, results
 
 
 def test_listed_difference_that_passes_is_a_failure() -> None:

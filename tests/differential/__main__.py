@@ -37,9 +37,14 @@ def main() -> int:
 
 
 def print_report(report: Report) -> None:
-    """The differences, their short scripts, and the counts."""
+    """The differences, one of each kind, their short scripts, and the counts."""
+    kinds: dict[str, list[object]] = {}
     for difference in report.differences:
-        print(difference)
+        kinds.setdefault(difference.kind, []).append(difference)
+    for alike in kinds.values():
+        print(alike[0])
+        if len(alike) > 1:
+            print(f"    ({len(alike) - 1} more of this kind)")
     for script in report.scripts:
         print("a short script that shows a difference:", *map(show, script), sep="\n    ")
     print(f"requests {report.requests}, events {report.events}, episodes {report.episodes}")

@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
 from tests.differential.steps import Ask, Expire, Pipeline, Settle, Step, Tree, Watch
+from tests.differential.suitable import (
+    depends_on_release,
+    is_plain,
+    is_too_long,
+    keeps_connection,
+)
 from tests.differential.vocabulary import (
     BAD_BOOLS,
     BAD_NUMBERS,
@@ -76,8 +82,9 @@ class Generator:
         """The next step."""
         while True:
             step = self._any_step()
-            if not self._portable or not _depends_on_release(step):
-                return step
+            if is_too_long(step) or (self._portable and depends_on_release(step)):
+                continue
+            return step
 
     def _any_step(self) -> Step:
         if self._open_watches >= WATCHES_OPEN_MAX:
@@ -122,7 +129,7 @@ class Generator:
         if self._random.random() < 0.04 and not path.endswith(b"/"):
             path += b"/"
         if self._random.random() < 0.03:
-            path = key if _is_plain(key) else path
+            path = key if is_plain(key) else path
         return b"/v2/keys" + path + (b"?" + "&".join(query).encode() if query else b"")
 
     def _value(self) -> bytes:
@@ -326,7 +333,7 @@ class Generator:
         requests: list[Request] = []
         while len(requests) < 3:
             step = self._random.choice((self._write, self._read, self._delete))()
-            if isinstance(step, Ask) and _keeps_connection(step.request):
+            if isinstance(step, Ask) and keeps_connection(step.request):
                 requests.append(step.request)
         return Pipeline(tuple(requests))
 
@@ -361,33 +368,3 @@ class Generator:
         ]
         requests = [Request.form(m, b"/v2/keys" + key, body) for m, key, body in sends]
         return Expire(tuple(requests), tuple(keys), base)
-
-
-def _depends_on_release(step: Step) -> bool:
-    """Whether etcd 3.5 answers otherwise than 3.4: it fails to update a directory without a
-    value, takes `;` for a separator, knows no /config; its version and health differ."""
-    match step:
-        case Ask(request) | Watch(request):
-            requests: tuple[Request, ...] = (request,)
-        case Pipeline(several):
-            requests = several
-        case _:
-            return False
-    return any(
-        b"prevExist" in request.target + request.body
-        or b";" in request.target + request.body
-        or request.target.startswith(
-            (b"http:", b"/config", b"/version", b"/x/../version", b"/health")
-        )
-        for request in requests
-    )
-
-
-def _is_plain(key: bytes) -> bool:
-    """Whether the key can stand in a request line as it is."""
-    return all(byte > 0x20 and byte != 0x7F and byte not in b"%?#" for byte in key)
-
-
-def _keeps_connection(request: Request) -> bool:
-    names = {name for name, _ in request.headers}
-    return request.version == "HTTP/1.1" and not names & {"Connection", "Expect", "Upgrade"}

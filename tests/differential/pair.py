@@ -5,6 +5,7 @@ both see the same order; a server that does not answer gives an answer with stat
 difference is either explained by a rule, and counted, or kept with the step that showed it.
 """
 
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,12 @@ class Difference:
     step: Step
     request: str
     lines: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """What many differences with one reason have in common."""
+        method = self.request.split(" ")[0]
+        return " ".join([method, *(re.sub(r"[0-9]+", "N", line[:60]) for line in self.lines)])
 
     def __str__(self) -> str:
         return "\n    ".join([f"step {self.number}: {self.request}", *self.lines])

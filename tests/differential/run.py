@@ -1,18 +1,19 @@
 """A run: episodes of random steps, each on two fresh servers, and a short script on failure."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.differential.faults import Fault
 from tests.differential.generator import HISTORY, Generator
 from tests.differential.pair import Difference, Pair
 from tests.differential.shrink import shrink
-from tests.differential.steps import Fill, Step, Tree
+from tests.differential.steps import Ask, Expire, Fill, Step, Tree, Watch
+from tests.differential.suitable import requests_of
 from tests.oracle import RealEtcd, Server
 
 EPISODE_REQUESTS = 2500
-DIFFERENCES_MAX = 20
+DIFFERENCES_MAX = 100
 
 MakeServer = Callable[[], Server]
 
@@ -113,4 +114,32 @@ def _script(plan: Plan, steps: list[Step], first: Difference) -> list[Step]:
         found = replay(plan, some).tally.differences
         return any(kind in line for difference in found for line in difference.lines)
 
-    return shrink(steps[: first.number], shows)
+    some = steps[: first.number]
+    for candidate in _likely(some):
+        if shows(candidate):
+            some = candidate
+            break
+    return shrink(some, shows)
+
+
+def _likely(steps: list[Step]) -> Iterator[list[Step]]:
+    """Guesses at what a difference needs: itself; its part of the tree; the writes before it."""
+    *before, last = steps
+    yield [last]
+    top = _tops(last)
+    yield [*(step for step in before if top & _tops(step)), last]
+    yield [*(step for step in before if not isinstance(step, Expire) and _writes(step)), last]
+    yield [*filter(_writes, before), last]
+
+
+def _tops(step: Step) -> frozenset[bytes]:
+    """The first names of the keys a step is about."""
+    paths = [request.target.split(b"?")[0].split(b"/") for request in requests_of(step)]
+    return frozenset(path[3] for path in paths if len(path) > 3)
+
+
+def _writes(step: Step) -> bool:
+    """Whether a step can change the tree or the index."""
+    if isinstance(step, Watch | Tree):
+        return False
+    return not isinstance(step, Ask) or step.request.method in ("PUT", "POST", "DELETE")

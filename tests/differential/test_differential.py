@@ -9,7 +9,7 @@ from tests.oracle import Pyetcd
 
 REQUESTS = 1500
 EPISODE_REQUESTS = 500
-RUN_S = 180
+RUN_S = 300
 
 
 def _text(report: Report) -> str:

@@ -12,6 +12,8 @@ from tests.oracle import Pyetcd, RealEtcd
 
 EACH = pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
 SCRIPTS_MIN = 25
+FAIL_ON_3_5 = frozenset({"an_updated_directory_keeps_its_modifiedIndex", "refresh_needs_a_key"})
+"""etcd 3.5.1, the stand-in for 3.4, cannot update a directory: 500 instead of 200."""
 
 
 @EACH
@@ -31,7 +33,8 @@ def test_pyetcd(path: Path) -> None:
 def test_real_etcd(path: Path) -> None:
     """Goal: the scripts tell the truth about etcd. Method: the script on a real one."""
     with RealEtcd() as server:
-        assert differences(path, HttpStage(server)) == []
+        found = differences(path, HttpStage(server))
+        assert bool(found) == (path.stem in FAIL_ON_3_5 and not server.is_reference), found
 
 
 def test_there_are_scripts() -> None:

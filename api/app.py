@@ -224,8 +224,9 @@ class _Body:
         self._front = front
         self._reading = False
         self._read = False
-        expect = request.headers.get("Expect", "").lower()
-        self._awaited = expect == "100-continue" and request.version >= (1, 1)
+        expects = request.headers.get("Expect", "").lower() == "100-continue"
+        has_body = bool(request.content_length) or request._message.chunked
+        self._awaited = expects and has_body and request.version >= (1, 1)
         front.break_body = self._break
         if self._is_broken():
             self._break()

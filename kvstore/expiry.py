@@ -10,9 +10,8 @@ import heapq
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kvstore.node import Node
+    from kvstore.node_map import NodeMap
 
 # Below this size stale entries are not worth a sweep.
 _SWEEP_MIN: Final = 1024
@@ -26,7 +25,7 @@ class Deadlines:
         self._heap: list[tuple[int, int, bytes]] = []
         self.count = 0
 
-    def add(self, node: Node, nodes: Mapping[bytes, Node]) -> None:
+    def add(self, node: Node, nodes: NodeMap) -> None:
         """Note the deadline of a node that has just been put into the tree."""
         self.count += 1
         heapq.heappush(self._heap, (node.deadline, node.modified, node.key))
@@ -38,7 +37,7 @@ class Deadlines:
         """Note that a node with a TTL has left the tree or was replaced."""
         self.count -= 1
 
-    def next_due(self, now_ns: int, nodes: Mapping[bytes, Node]) -> Node | None:
+    def next_due(self, now_ns: int, nodes: NodeMap) -> Node | None:
         """Return the node whose deadline has come first, if any has."""
         heap = self._heap
         while heap and heap[0][0] <= now_ns:
@@ -48,7 +47,7 @@ class Deadlines:
         return None
 
 
-def _holds(entry: tuple[int, int, bytes], nodes: Mapping[bytes, Node]) -> bool:
+def _holds(entry: tuple[int, int, bytes], nodes: NodeMap) -> bool:
     deadline, modified, key = entry
     node = nodes.get(key)
     return (

@@ -4,8 +4,8 @@ Laws:
 
 * Time enters only here and only with a batch: its stamp, in cluster time, and the leader's wall
   clock.
-* `freeze` is quick (one list of immutable nodes) and may be read at leisure, in chunks, while the
-  store moves on; each chunk takes about a millisecond.
+* `freeze` is quick and may be read at leisure, in chunks, while the store moves on; each chunk
+  takes about a millisecond.
 * What `restore` makes of a frozen state is equal to it: the tree, the index, the TTLs, the history
   and the counters. Watchers are not state: they belong to connections.
 """
@@ -13,7 +13,6 @@ Laws:
 from __future__ import annotations
 
 import hashlib
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,12 +27,14 @@ from kvstore.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from kvstore.node_map import View
+
 FORMAT_VERSION: Final = 1
 
 _SYNC: Final = encode(Sync())
 
-# Nodes in one chunk: encoding this many takes about a millisecond.
-_CHUNK_NODES: Final = 2000
+# A chunk has at least this many nodes: encoding them takes about a millisecond.
+_CHUNK_NODES: Final = 1500
 
 _Row = tuple[bytes, bytes, int, int, int, int, bool]
 
@@ -78,7 +79,7 @@ class Machine:
     def freeze(self) -> Iterator[bytes]:
         """Capture the state now; the chunks are encoded as they are asked for."""
         store = self.store
-        nodes = list(store.tree.nodes.values())
+        nodes = store.tree.nodes.view()
         head = _Head(
             FORMAT_VERSION,
             store.index,
@@ -86,7 +87,7 @@ class Machine:
             store.wall_ns,
             store.stats,
             list(store.history.events),
-            len(nodes),
+            nodes.size,
         )
         return _chunks(_encoder.encode(head), nodes)
 
@@ -118,10 +119,15 @@ class Machine:
         return hashlib.sha256(_encoder.encode(state)).hexdigest()
 
 
-def _chunks(head: bytes, nodes: list[Node]) -> Iterator[bytes]:
+def _chunks(head: bytes, nodes: View) -> Iterator[bytes]:
     yield head
-    remaining = iter(nodes)
-    while rows := [_row(node) for node in islice(remaining, _CHUNK_NODES)]:
+    rows: list[_Row] = []
+    for shard in nodes.read():
+        rows += map(_row, shard)
+        if len(rows) >= _CHUNK_NODES:
+            yield _encoder.encode(rows)
+            rows = []
+    if rows:
         yield _encoder.encode(rows)
 
 

@@ -1,8 +1,8 @@
-"""The tree: one flat dictionary from key to node, and each directory's list of its children.
+"""The tree: one flat map from key to node, and each directory's list of its children.
 
 Laws:
 
-* Finding a node is one dictionary lookup; nothing here is proportional to the number of keys, save
+* Finding a node is one lookup; nothing here is proportional to the number of keys, save
   the removal or listing of a subtree, which is proportional to that subtree.
 * A key is in `nodes` if and only if it is in its parent's `children` (roots excepted).
 * Errors carry the path etcd names: the first missing one, or the file that is in the way.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kvstore.errors import KEY_NOT_FOUND, NOT_DIR, EtcdError
 from kvstore.expiry import Deadlines
 from kvstore.node import Node
+from kvstore.node_map import NodeMap
 from kvstore.paths import ROOTS, ancestors, is_hidden, parent
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Tree:
     """All nodes of all namespaces."""
 
     def __init__(self) -> None:
-        self.nodes: dict[bytes, Node] = {}
+        self.nodes = NodeMap()
         self.deadlines = Deadlines()
         for root in ROOTS:
             self.nodes[root] = Node(root, b"", 0, 0, children={})

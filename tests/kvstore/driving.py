@@ -27,8 +27,9 @@ def check_tree(machine: Machine) -> None:
     """Every node is its parent's child and every child a node; history is consecutive."""
     store = machine.store
     nodes = store.tree.nodes
-    for key, node in nodes.items():
-        assert node.key == key
+    for node in nodes.values():
+        key = node.key
+        assert nodes[key] is node
         if key not in ROOTS:
             directory = nodes[parent(key)].children
             assert directory is not None

@@ -1,0 +1,1 @@
+"""The parts of bench/ that can be wrong without anyone noticing: parsing and arithmetic."""

@@ -1,0 +1,119 @@
+"""A real server on a disk that fills up: a tmpfs of its own, mounted for the test."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.waiting import until
+from tests.oracle import Pyetcd, Request, Response, Server, fetch
+
+DISK_BYTES = 160 << 20
+BLOCK_BYTES = 1 << 20
+BURST = 30
+BURST_VALUE = "x" * (3 << 20)
+WRITERS = 3
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A small file system; mounting needs root, and its lack is a failure in CI."""
+    if os.geteuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("mounting needs root")
+    directory = Path(tempfile.mkdtemp(prefix="pyetcd-disk-"))
+    size = f"size={DISK_BYTES}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def server(disk: Path) -> Iterator[Server]:
+    """A server whose data directory is on that disk."""
+    with Pyetcd(data_dir=disk / "data") as running:
+        yield running
+
+
+def _fill(disk: Path, *, leave_bytes: int = 0) -> Path:
+    """Take what is free but for `leave_bytes`, in a file of ours."""
+    filler = disk / "filler"
+    status = os.statvfs(disk)
+    with filler.open("wb") as file:
+        left = status.f_bavail * status.f_frsize - leave_bytes
+        os.posix_fallocate(file.fileno(), 0, left)
+    return filler
+
+
+def _put(server: Server, key: str, value: str = "x") -> Response:
+    return fetch(server.client_port, Request.form("PUT", f"/v2/keys/{key}", f"value={value}"))
+
+
+def _get(server: Server, key: str) -> int:
+    return fetch(server.client_port, Request("GET", f"/v2/keys/{key}".encode())).status
+
+
+def _is_refused(answer: Response) -> bool:
+    """Whether a write was refused, saying that it is the disk."""
+    if answer.status in (200, 201):
+        return False
+    error = json.loads(answer.body)
+    assert (answer.status, error["errorCode"]) == (500, 300), answer
+    assert "disk" in error["cause"], error
+    return True
+
+
+@pytest.mark.parametrize("leave_bytes", [0, 8 << 20])
+def test_writes_stop_reads_go_on_and_all_recovers(
+    server: Server, disk: Path, leave_bytes: int
+) -> None:
+    """Goal: on a full disk writes are refused with 300 and a cause that names the disk, reads and
+    quorum reads are served, and writes are taken again once there is room, without a restart.
+    Method: a file that takes all that is free, or nearly; then its removal."""
+    assert _put(server, "before").status == 201
+    filler = _fill(disk, leave_bytes=leave_bytes)
+    until(lambda: _is_refused(_put(server, "full")), "writes are refused")
+    assert _get(server, "before") == 200
+    assert _get(server, "before?quorum=true") == 200
+    assert fetch(server.client_port, Request("GET", b"/version")).status == 200
+    filler.unlink()
+    until(lambda: not _is_refused(_put(server, "after")), "writes are taken again")
+    server.restart(kill=True)
+    assert _get(server, "before") == 200
+    assert _get(server, "after") == 200
+
+
+def test_a_burst_that_fills_the_disk(server: Server, disk: Path) -> None:
+    """Goal: large writes that fill the disk faster than anyone looks end in refusals, not in the
+    end of the process; what was acknowledged is there. Method: several clients put large values
+    until each has been refused; then room, and a restart."""
+    filler = _fill(disk, leave_bytes=48 << 20)
+    kept: list[str] = []
+    refused = threading.Barrier(WRITERS + 1)
+
+    def write(writer: int) -> None:
+        for number in range(BURST):
+            key = f"burst-{writer}-{number}"
+            if _is_refused(_put(server, key, BURST_VALUE)):
+                break
+            kept.append(key)
+        refused.wait()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    refused.wait(60)
+    assert server.running, server.log()
+    assert all(_get(server, key) == 200 for key in kept)
+    filler.unlink()
+    until(lambda: not _is_refused(_put(server, "after")), "writes are taken again")
+    server.restart(kill=True)
+    assert all(_get(server, key) == 200 for key in [*kept, "after"])

@@ -23,13 +23,16 @@ from aiohttp.web_protocol import RequestHandler
 from api import render, target
 from api.answers import NOT_FOUND
 from api.exchange import Answer, BadBody, Handler, Request, Response, Stream
-from api.front_door import HEAD_BYTES_MAX, FrontDoor, refusal
+from api.front_door import HEAD_BYTES_MAX, FrontDoor
 from api.render import Wire
+from api.request_head import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from aiohttp.abc import AbstractStreamWriter
+
+    from api.express import Asks
 
 # The client port has no idle time-out, as etcd's has none: polls may wait for years.
 _NO_TIMEOUT_S: Final = 10 * 365 * 86400.0
@@ -71,21 +74,35 @@ class App:
         *,
         cors: frozenset[str] = frozenset(),
         host_whitelist: frozenset[str] = frozenset("*"),
+        express: Asks | None = None,
     ) -> None:
-        """A route that ends in "/" serves everything below it."""
+        """A route that ends in "/" serves everything below it.
+
+        `express` is the handler of the express lane, if there shall be one.
+        """
         self._routes = {path: handler for path, handler in routes.items() if path[-1:] != b"/"}
         self._prefixes = [(p, handler) for p, handler in routes.items() if p[-1:] == b"/"]
         self._cors = cors
         self._host_whitelist = host_whitelist
         self._server = _Server(self._handle)
+        # The express lane serves everyone alike, so it is closed where that would be wrong.
+        open_to_all = cors <= {"*"} and "*" in host_whitelist
+        self.express = express if open_to_all else None
+        self.express_headers = _CORS_ANY if cors else b""
+        self.doors: set[FrontDoor] = set()
 
     def protocol(self) -> FrontDoor:
-        return FrontDoor(self._server)
+        return FrontDoor(self)
+
+    def make_inner(self) -> RequestHandler:
+        return self._server()
 
     async def stop(self, grace_s: float) -> None:
         """Let answers under way finish for a moment, then close every connection."""
         self._server.pre_shutdown()
         await self._server.shutdown(grace_s)
+        for door in list(self.doors):
+            door.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         message = request._message
@@ -106,13 +123,9 @@ class App:
             answer = Response(500, render.TEXT, b"500 Internal Server Error", close=True)
         if isinstance(answer, Stream):
             return _Sent(_stream(front, answer, cors, wire))
-        if cors or body.ends_connection:
-            answer = replace(
-                answer,
-                headers=cors + answer.headers,
-                close=answer.close or body.ends_connection,
-            )
-        data, keep_alive = render.response(answer, wire)
+        if body.ends_connection:
+            wire = replace(wire, keep_alive=False)
+        data, keep_alive = render.response(answer, wire, cors)
         return _Sent(_whole(front, data, keep_alive=keep_alive))
 
     async def _answer(self, request: web.BaseRequest, raw: bytes, body: _Body) -> Answer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from api import forms, params
 from api.answers import method_not_allowed, proposal_failed
 from api.exchange import Answer, BadBody, Request, Response, Stream
+from api.express import Ticket
 from api.params import Read, Watch, Write
 from api.render import JSON
 from api.target import key_of
@@ -18,6 +19,9 @@ from kvstore.errors import INVALID_FORM
 from raft import ProposalFailed
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
     from api.backend import Backend
 
 PREFIX: Final = b"/v2/keys"
@@ -34,59 +38,98 @@ class Keys:
     async def handle(self, request: Request) -> Answer:
         if request.method not in METHODS:
             return method_not_allowed(METHODS)
-        try:
-            asked = await self._parse(request)
-        except EtcdError as error:
-            return self._response(error_reply(error), close=error.cause == forms.TOO_LARGE)
-        except BadBody as bad:
-            cause = str(bad).encode()
-            return self._response(error_reply(EtcdError(INVALID_FORM, cause)), close=True)
-        if isinstance(asked, Watch):
-            return self._watch(asked)
-        return await self._measured(request.method, asked)
-
-    async def _parse(self, request: Request) -> params.KeyRequest:
         content_type = request.header("Content-Type") or ""
         body = b""
         if forms.reads_body(request.method, content_type):
-            read = await request.body.read(forms.BODY_BYTES_MAX)
+            try:
+                read = await request.body.read(forms.BODY_BYTES_MAX)
+            except BadBody as bad:
+                error = EtcdError(INVALID_FORM, str(bad).encode())
+                return self._response(error_reply(error), close=True)
             if read is None:
-                raise EtcdError(INVALID_FORM, forms.TOO_LARGE)
+                too_large = EtcdError(INVALID_FORM, forms.TOO_LARGE)
+                return self._response(error_reply(too_large), close=True)
             body = read
-        form = forms.parse(request.method, content_type, request.query, body)
-        return params.parse(request.method, key_of(request.path, PREFIX), form)
+        ticket = Ticket(request.method, request.path, request.query, content_type)
+        try:
+            asked = _parse(ticket, body)
+        except EtcdError as error:
+            return self._response(error_reply(error))
+        if isinstance(asked, Watch):
+            return self._watch(asked)
+        begun = self._begin(request.method, asked)
+        try:
+            reply = await (self._read(asked) if isinstance(asked, Read) else self._propose(asked))
+        except ProposalFailed as failure:
+            reply = error_reply(proposal_failed(failure))
+        return self._end(begun, asked, reply)
 
-    async def _measured(self, method: str, asked: Read | Write) -> Response:
-        meter = self._backend.meter
-        label = "QGET" if isinstance(asked, Read) and asked.quorum else method
-        meter.received[label] += 1
-        started_s = time.perf_counter()
-        reply = await (self._read(asked) if isinstance(asked, Read) else self._write(asked))
-        if reply.ok:
-            meter.succeeded(label, time.perf_counter() - started_s)
+    def ask(self, ticket: Ticket, body: bytes, done: Callable[[Response], None]) -> bool:
+        """Answer a request of the express lane; see api.express.Asks."""
+        if not forms.reads_body(ticket.method, ticket.content_type):
+            body = b""
+        try:
+            asked = _parse(ticket, body)
+        except EtcdError as error:
+            done(self._response(error_reply(error)))
+            return True
+        if isinstance(asked, Write):
+            self._ask_log(ticket.method, asked, done)
+        elif isinstance(asked, Read) and not asked.quorum:
+            begun = self._begin(ticket.method, asked)
+            done(self._end(begun, asked, self._get(asked)))
         else:
+            return False
+        return True
+
+    def _ask_log(self, method: str, asked: Write, done: Callable[[Response], None]) -> None:
+        begun = self._begin(method, asked)
+
+        def replied(future: asyncio.Future[Reply]) -> None:
+            failure = future.exception()
+            if failure is None:
+                reply = future.result()
+            elif isinstance(failure, ProposalFailed):
+                reply = error_reply(proposal_failed(failure))
+            else:
+                raise failure
+            done(self._end(begun, asked, reply))
+
+        self._propose(asked).add_done_callback(replied)
+
+    def _begin(self, method: str, asked: Read | Write) -> tuple[str, float]:
+        """Count a request; return what it is counted as and when it began."""
+        label = "QGET" if isinstance(asked, Read) and asked.quorum else method
+        self._backend.meter.received[label] += 1
+        return label, time.perf_counter()
+
+    def _end(self, begun: tuple[str, float], asked: Read | Write, reply: Reply) -> Response:
+        label, started_s = begun
+        meter = self._backend.meter
+        if not reply.ok:
             meter.failed[label, reply.status] += 1
-        if isinstance(asked, Write) and asked.no_value and reply.ok:
+            return self._response(reply)
+        meter.succeeded(label, time.perf_counter() - started_s)
+        if isinstance(asked, Write) and asked.no_value:
             body = b'{"action":"%b"}\n' % reply.action
             return self._response(Reply(reply.status, reply.index, body))
         return self._response(reply)
 
     async def _read(self, asked: Read) -> Reply:
-        node = self._backend.node
         if asked.quorum:
-            try:
-                await node.read_barrier()
-            except ProposalFailed as failure:
-                return error_reply(proposal_failed(failure))
+            await self._backend.node.read_barrier()
+        return self._get(asked)
+
+    def _get(self, asked: Read) -> Reply:
         return self._backend.machine.store.get(
-            asked.key, node.cluster_time_ns, recursive=asked.recursive, in_order=asked.in_order
+            asked.key,
+            self._backend.node.cluster_time_ns,
+            recursive=asked.recursive,
+            in_order=asked.in_order,
         )
 
-    async def _write(self, asked: Write) -> Reply:
-        try:
-            return await self._backend.node.propose(encode(asked.command))
-        except ProposalFailed as failure:
-            return error_reply(proposal_failed(failure))
+    def _propose(self, asked: Write) -> asyncio.Future[Reply]:
+        return self._backend.node.propose(encode(asked.command))
 
     def _watch(self, asked: Watch) -> Answer:
         backend = self._backend
@@ -122,3 +165,8 @@ class Keys:
         else:
             headers = b"%bX-Etcd-Index: %d\r\n" % (self._head, reply.index)
         return Response(reply.status, headers, reply.body, close)
+
+
+def _parse(ticket: Ticket, body: bytes) -> params.KeyRequest:
+    form = forms.parse(ticket.method, ticket.content_type, ticket.query, body)
+    return params.parse(ticket.method, key_of(ticket.path, PREFIX), form)

@@ -67,8 +67,11 @@ def _status_line(status: int, *, http11: bool) -> bytes:
     return b"%b %d %b\r\n" % (version, status, _REASONS[status])
 
 
-def response(answer: Response, wire: Wire) -> tuple[bytes, bool]:
-    """Return the whole answer and whether the connection may stay open after it."""
+def response(answer: Response, wire: Wire, first: bytes = b"") -> tuple[bytes, bool]:
+    """Return the whole answer and whether the connection may stay open after it.
+
+    `first` are header lines to begin with.
+    """
     keep_alive = wire.keep_alive and not answer.close
     body = answer.body
     size = len(body)
@@ -88,8 +91,9 @@ def response(answer: Response, wire: Wire) -> tuple[bytes, bool]:
         keep_alive = False
     if wire.http11 and not keep_alive:
         framing = b"Connection: close\r\n" + framing
-    head = b"%b%b%b%b\r\n" % (
+    head = b"%b%b%b%b%b\r\n" % (
         _status_line(answer.status, http11=wire.http11),
+        first,
         answer.headers,
         _date.line(),
         framing,

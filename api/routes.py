@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from api.answers import method_not_allowed
+from api.app import App
 from api.debug import Debug
 from api.exchange import Answer, Handler, Request, Response
 from api.keys import Keys
@@ -21,9 +22,29 @@ if TYPE_CHECKING:
     from api.backend import Backend
 
 
-def client_routes(backend: Backend) -> dict[bytes, Handler]:
-    """Everything on the client port."""
-    keys, members, stats = Keys(backend), Members(backend), Stats(backend)
+def client_app(backend: Backend, *, express: bool = True) -> App:
+    """Everything on the client port; `express` opens the express lane."""
+    keys = Keys(backend)
+    return App(
+        _client_routes(backend, keys),
+        cors=backend.cors,
+        host_whitelist=backend.host_whitelist,
+        express=keys if express else None,
+    )
+
+
+def metrics_app(backend: Backend) -> App:
+    """What `--listen-metrics-urls` serves."""
+    return App({b"/metrics": Metrics(backend).handle, b"/health": Status(backend).health})
+
+
+def peer_app(backend: Backend) -> App:
+    """What the peer port serves to anyone who asks over plain HTTP (cluster.md section 5.2)."""
+    return App(_peer_routes(backend))
+
+
+def _client_routes(backend: Backend, keys: Keys) -> dict[bytes, Handler]:
+    members, stats = Members(backend), Stats(backend)
     status, debug = Status(backend), Debug(backend)
     return {
         b"/v2/keys": keys.handle,
@@ -42,14 +63,7 @@ def client_routes(backend: Backend) -> dict[bytes, Handler]:
     }
 
 
-def metrics_routes(backend: Backend) -> dict[bytes, Handler]:
-    """What `--listen-metrics-urls` serves."""
-    return {b"/metrics": Metrics(backend).handle, b"/health": Status(backend).health}
-
-
-def peer_routes(backend: Backend) -> dict[bytes, Handler]:
-    """What the peer port serves to anyone who asks over plain HTTP (cluster.md section 5.2)."""
-
+def _peer_routes(backend: Backend) -> dict[bytes, Handler]:
     async def members(request: Request) -> Answer:
         if request.method != "GET":
             return method_not_allowed(("GET",))

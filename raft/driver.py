@@ -128,6 +128,12 @@ class Driver(Generic[ReplyT]):
         for flush in self._flushes:
             flush.cancel()
 
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until everything proposed so far has its reply, but not longer than that."""
+        waiting = [future for _deadline, future in self._pending.values()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=timeout_s)
+
     @property
     def disk_full(self) -> bool:
         return self._disk_full

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from api import App, Backend, Versions, client_routes, metrics_routes, peer_routes
+from api import App, Backend, Versions, client_app, metrics_app, peer_app
 from kvstore import Machine, Reply, cluster_version
 from kvstore.commands import AddMember, PublishMember, SetClusterVersion, encode
 from raft import Bootstrap, Identity, Node, NodeConfig, Peer, ProposalFailed, Timing
@@ -130,14 +130,11 @@ class Process:
         clients: list[socket.socket],
         metrics: list[socket.socket],
     ) -> None:
-        await self._listen(App(peer_routes(backend)), peers)
+        await self._listen(peer_app(backend), peers)
         await self._join(backend)
-        client_app = App(
-            client_routes(backend), cors=backend.cors, host_whitelist=backend.host_whitelist
-        )
-        await self._listen(client_app, clients)
+        await self._listen(client_app(backend, express=self._config.express_lane), clients)
         if metrics:
-            await self._listen(App(metrics_routes(backend)), metrics)
+            await self._listen(metrics_app(backend), metrics)
         for url in self._config.listen_client_urls:
             _main_logger.info("serving client requests on %s", url.authority)
         _main_logger.info("ready to serve client requests")
@@ -188,8 +185,9 @@ class Process:
         for server in self._servers:
             server.close()
         backend.feeds.drain()
-        await asyncio.gather(*(app.stop(_DRAIN_S) for app in self._apps))
+        await backend.node.driver.settle(_DRAIN_S)
         await backend.node.stop()
+        await asyncio.gather(*(app.stop(_DRAIN_S) for app in self._apps))
         self._data_dir.close()
 
 

@@ -70,6 +70,8 @@ class Config:
     log_level: str
     """One of etcd's levels; `debug` when --debug was given."""
     log_outputs: tuple[str, ...]
+    # ours
+    express_lane: bool
     # where it came from
     config_file: Path | None
 
@@ -122,6 +124,7 @@ def build(settings: Settings) -> Config:
         logger=settings.text("logger"),
         log_level="debug" if settings.truth("debug") else settings.text("log-level"),
         log_outputs=settings.words("log-outputs"),
+        express_lane=settings.truth("express-lane"),
         config_file=Path(config_file) if config_file else None,
     )
 

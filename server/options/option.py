@@ -33,7 +33,7 @@ class Option:
     `-` = of etcd's v3 API only."""
     group: str
     since: str
-    """The first of 2.0, 2.3, 3.2, 3.4 that had it."""
+    """The first of 2.0, 2.3, 3.2, 3.4 that had it; `pyetcd` for our own."""
     help: str
     choices: tuple[str, ...] = ()
     yaml: str = ""

@@ -19,6 +19,7 @@ MONITORING = "Profiling and monitoring"
 LOGGING = "Logging"
 PROXY = "Proxy"
 EXPERIMENTAL = "Experimental"
+OURS = "Only in pyetcd"
 UNSAFE = "Unsafe (may break the guarantees of the consensus protocol)"
 PROCESS = "Process"
 LEGACY = "Names of older etcd versions"
@@ -127,6 +128,9 @@ _UNSAFE = (
     Option("force-new-cluster", _B, "false", "Y", UNSAFE, "2.0", "Start as a cluster of one from existing data."),
     Option("unsafe-no-fsync", _B, "false", "Y", UNSAFE, "3.4", "Do not wait for the disk: acknowledged writes are lost with the power."),
 )
+_OURS = (
+    Option("express-lane", _B, "true", "Y", OURS, "pyetcd", "Answer plain requests on /v2/keys without aiohttp: the same answers, sooner."),
+)
 _PROCESS = (
     Option("config-file", _S, "", "Y", PROCESS, "3.2", "Path of a YAML configuration file; all other flags and variables are then ignored.", yaml="-"),
     Option("version", _B, "false", "Y", PROCESS, "2.0", "Print the version and exit.", yaml="-"),
@@ -162,6 +166,7 @@ OPTIONS: tuple[Option, ...] = (
     *_PROXY,
     *_EXPERIMENTAL,
     *_UNSAFE,
+    *_OURS,
     *_PROCESS,
     *_LEGACY,
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.front_door import Refusal, normalise
+from api.request_head import Refusal, normalise
 from api.target import clean, key_of, location, location_header, moved_body, split
 
 PATHS = st.lists(st.sampled_from([b"a", b"_b", b"", b".", b"..", b"..."]), max_size=6).map(

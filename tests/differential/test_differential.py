@@ -19,10 +19,16 @@ def _text(report: Report) -> str:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(RUN_S)
-def test_pyetcd_answers_as_etcd_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """Goal: no client can tell pyetcd from etcd. Method: the same random requests to both; all
-    answers and events are equal, or a documented deviation explains them."""
-    plan = Plan(requests=REQUESTS, seed="ci", make_tested=Pyetcd, episode_requests=EPISODE_REQUESTS)
+@pytest.mark.parametrize("express", ["true", "false"])
+def test_pyetcd_answers_as_etcd_does(capsys: pytest.CaptureFixture[str], express: str) -> None:
+    """Goal: no client can tell pyetcd from etcd, whichever lane answers it. Method: the same random
+    requests to both; all answers and events are equal, or a documented deviation explains them."""
+    plan = Plan(
+        requests=REQUESTS,
+        seed=f"ci {express}",
+        make_tested=lambda: Pyetcd(args=(f"--express-lane={express}",)),
+        episode_requests=EPISODE_REQUESTS,
+    )
     report = run(plan)
     with capsys.disabled():
         print(f"\ndifferential: {report.requests} requests, {report.events} events;", end=" ")

@@ -41,7 +41,9 @@ def json(
 
 def message(status: int, words: str, headers: bytes = b"") -> Response:
     """The error form of the members and log routes."""
-    return json({"message": words}, status=status, headers=headers, newline=False)
+    # A header may hold any bytes, and be quoted.
+    shown = words.encode(errors="surrogateescape").decode(errors="replace")
+    return json({"message": shown}, status=status, headers=headers, newline=False)
 
 
 def proposal_failed(failure: ProposalFailed) -> EtcdError:

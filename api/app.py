@@ -47,8 +47,6 @@ _CORS_ANY: Final = _CORS_HEADERS % b"*"
 # What is left of a body nobody read is taken off the connection up to this (as Go does).
 _UNREAD_BYTES_MAX: Final = 256 << 10
 
-_BAD_CHUNK: Final = "invalid byte in chunk length"
-
 # etcd's words, to the letter.
 _MISDIRECTED: Final = b"""
 etcd received your request, but the Host header was unrecognized.
@@ -185,11 +183,13 @@ async def _whole(front: FrontDoor, data: bytes, *, keep_alive: bool) -> bool:
 
 async def _stream(front: FrontDoor, stream: Stream, cors: bytes, wire: Wire) -> bool:
     """Send a long poll or stream; tell whether the connection may stay open."""
+    front.streaming = True
     try:
         await front.write(render.stream_head(cors + stream.headers, wire))
         complete = await _events(front, stream, wire)
     finally:
         stream.feed.close()
+        front.streaming = False
         front.owed -= 1
     return complete and wire.http11 and wire.keep_alive and not front.is_last
 
@@ -197,6 +197,8 @@ async def _stream(front: FrontDoor, stream: Stream, cors: bytes, wire: Wire) -> 
 async def _events(front: FrontDoor, stream: Stream, wire: Wire) -> bool:
     """Send events as they come; tell whether the answer was ended as it should be."""
     end = render.CHUNKS_END if wire.http11 else b""
+    if front.refused and not stream.feed.has_events:
+        return False  # the client has said all it will: nobody is there to wait for
     while (body := await stream.feed.next()) is not None:
         if stream.once:
             await front.write(render.stream_part(body, wire) + end)
@@ -255,12 +257,12 @@ class _Body:
         return self._awaited or (self._request.content_length or 0) > _UNREAD_BYTES_MAX
 
     def _is_broken(self) -> bool:
-        return self._front.body_broken and self._front.owed <= 1
+        return bool(self._front.body_problem) and self._front.owed <= 1
 
     def _break(self) -> None:
         content = self._request.content
         if self._reading:
-            content.set_exception(BadBody(_BAD_CHUNK))
+            content.set_exception(BadBody(self._front.body_problem))
         else:
             content.feed_eof()
 
@@ -272,7 +274,7 @@ class _Body:
         parts: list[bytes] = []
         size = 0
         if self._is_broken():
-            raise BadBody(_BAD_CHUNK)
+            raise BadBody(self._front.body_problem)
         self._reading = True
         try:
             while part := await content.readany():

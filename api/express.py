@@ -26,9 +26,7 @@ BODY_BYTES_MAX: Final = 64 * 1024
 
 _LINE: Final = re.compile(rb"(GET|PUT|POST|DELETE) (/v2/keys(?:[/?][!-~]*)?) HTTP/1\.1\r\n")
 # Header lines that every reader reads alike; others are for aiohttp to refuse.
-_HEADERS: Final = re.compile(
-    rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n"
-)
+_HEADERS: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n")
 # Headers that change what happens to the connection or the answer.
 _SPECIAL: Final = re.compile(
     rb"\n(?:(?:expect|upgrade|te|trailer):|connection:(?![ \t]*keep-alive[ \t]*\r?\n))"

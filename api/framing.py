@@ -55,6 +55,8 @@ def body_length(lowered: bytes) -> int:
             if _CODING.fullmatch(value) is None:
                 raise BadFraming("the Transfer-Encoding is not chunked")
             length = CHUNKED
+    if length == CHUNKED and b" http/1.0\r\n" in lowered:
+        raise BadFraming("HTTP/1.0 knows no chunks")
     return 0 if length is None else length
 
 

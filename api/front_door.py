@@ -33,6 +33,10 @@ HEAD_BYTES_MAX: Final = 1 << 20
 # What may arrive behind an unanswered request before the client is made to wait.
 _KEPT_BYTES_MAX: Final = 256 * 1024
 
+# Go's words for a body that is none.
+_BAD_CHUNK: Final = "invalid byte in chunk length"
+_CUT_SHORT: Final = "unexpected EOF"
+
 # Every HTTP parser refuses this.
 _BROKEN: Final = b"\x00\r\n\r\n"
 _EXPRESS_WIRE: Final = Wire()
@@ -81,10 +85,11 @@ class FrontDoor(asyncio.Protocol):
         "_paused",
         "_ticket",
         "_transport",
-        "body_broken",
+        "body_problem",
         "break_body",
         "owed",
         "refused",
+        "streaming",
     )
 
     def __init__(self, lanes: Lanes) -> None:
@@ -99,15 +104,17 @@ class FrontDoor(asyncio.Protocol):
         self._chunks: framing.Chunks | None = None
         # Requests handed to aiohttp and not yet answered.
         self.owed = 0
-        # The body of the last of these has proved to be none; whoever handles it is told by
-        # `break_body`, or sees the flag when it begins.
-        self.body_broken = False
+        # Why the body of the last of these will never be complete; whoever handles it is told
+        # by `break_body`, or sees it when it begins.
+        self.body_problem = ""
         self.break_body: Callable[[], None] = _nobody_reads
 
         # The express lane's request: while its body arrives, and while its answer is awaited.
         self._ticket: tuple[express.Ticket, bytes, int] | None = None
         self._asking = False
 
+        # A poll or stream is being sent.
+        self.streaming = False
         # Nothing more is read; the connection ends after the answers that are owed.
         self.refused = False
         self._paused = False
@@ -127,8 +134,16 @@ class FrontDoor(asyncio.Protocol):
             self._inner.connection_lost(exc)
         self._inner = self._transport = None
 
-    def eof_received(self) -> bool | None:
-        return None
+    def eof_received(self) -> bool:
+        """Tell whether to keep the connection: a client that has said all may still listen.
+
+        A poll's client that says no more is taken for one that is gone: most often it is, and its
+        watcher would stay.
+        """
+        self.refused = True
+        if self._in_body() and not self.body_problem:
+            self._break_body(_CUT_SHORT)
+        return (self._asking or self.owed > 0) and not self.streaming
 
     def pause_writing(self) -> None:
         self._drained = asyncio.get_running_loop().create_future()
@@ -194,15 +209,18 @@ class FrontDoor(asyncio.Protocol):
         self.refused = True
         self._buffer = bytearray()
         if self._in_body():
-            self.body_broken = True
-            if self.owed <= 1:
-                self.break_body()
+            self._break_body(_BAD_CHUNK)
         elif self.owed:
             self.owed += 1
             self._hand_on(_BROKEN)
         elif self._transport is not None:
             self._transport.write(refusal(status))
             self._transport.close()
+
+    def _break_body(self, problem: str) -> None:
+        self.body_problem = problem
+        if self.owed <= 1:
+            self.break_body()
 
     # -- the express lane -------------------------------------------------------------------
 
@@ -232,7 +250,10 @@ class FrontDoor(asyncio.Protocol):
         if self._transport is not None:
             data, _keep = response(answer, _EXPRESS_WIRE, self._lanes.express_headers)
             self._transport.write(data)
-            self._go_on()
+            if self.refused:
+                self._transport.close()
+            else:
+                self._go_on()
 
     def _must_wait(self) -> bool:
         """Whether the next request has to wait: for an answer, or for the client to read one."""

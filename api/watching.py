@@ -59,6 +59,11 @@ class Feed:
             await self._wake
         return self._events.popleft()
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `next` would return at once."""
+        return bool(self._events)
+
     def end(self) -> None:
         """Let nothing more come; what is queued may still be read."""
         self.ended = True

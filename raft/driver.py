@@ -70,6 +70,7 @@ class Driver(Generic[ReplyT]):
         request_timeout_ms: int,
         applied: int,
         on_applied: Callable[[], None],
+        on_no_room: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self._engine = engine
@@ -81,6 +82,7 @@ class Driver(Generic[ReplyT]):
         self._origin = origin
         self._timeout_ns = request_timeout_ms * 1_000_000
         self._on_applied = on_applied
+        self._on_no_room = on_no_room
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
 
@@ -106,6 +108,8 @@ class Driver(Generic[ReplyT]):
         self.on_sync: Callable[[int], None] = lambda _took_ns: None
         self._slow_disk = False
         self._disk_full = False
+        # The next command does not fit into what the journal has prepared.
+        self.wants_room = False
         self._next_stamp_ns = 0
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -239,8 +243,10 @@ class Driver(Generic[ReplyT]):
         while self._waiting:
             before = len(self._waiting)
             ids, commands = self._next_commands(room)
-            if len(self._waiting) == before:
-                return  # no room: the end of the preparing wakes us
+            self.wants_room = len(self._waiting) == before
+            if self.wants_room:
+                self._on_no_room()
+                return  # the end of the preparing wakes us
             if not commands:
                 continue  # nobody waits for these any more
             stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()

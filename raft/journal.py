@@ -23,7 +23,8 @@ It does not: keep entries in memory, decide what is committed, or touch snapshot
 
 import os
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from raft.disk import Disk
@@ -133,11 +134,14 @@ class Journal:
         directory: str,
         *,
         identity: Identity | None,
+        first: Sequence[Entry] = (),
         segment_bytes: int = SEGMENT_BYTES,
     ) -> tuple["Journal", Recovered]:
-        """Open the directory's journal, or begin one; what it returns is durable.
+        """Open the directory's journal, or begin one with the `first` entries; all of it durable.
 
         `identity` None takes what is there; another than what is there raises IdentityMismatch.
+        A journal is begun in one step: after a crash it is there with its first entries or not
+        at all.
         """
         if not disk.exists(directory):
             disk.mkdir(directory)
@@ -158,7 +162,10 @@ class Journal:
         journal = cls(disk, directory, found.identity, found=found, segment_bytes=segment_bytes)
         if not found.segments:
             journal._roll(0)
+            for entry in first:
+                journal.append(entry, commit=entry[1])
             journal.sync()
+            recovered = replace(recovered, entries=list(first))
         return journal, recovered
 
     def append(self, entry: Entry, *, commit: int) -> None:

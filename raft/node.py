@@ -103,7 +103,10 @@ class Node(Generic[ReplyT]):
         self._on_fatal = on_fatal
         self._machine = machine
         self._journal, recovered = Journal.open(
-            self._disk, config.journal_directory, identity=identity
+            self._disk,
+            config.journal_directory,
+            identity=identity,
+            first=(bootstrap.entry(),) if bootstrap else (),
         )
         if recovered.repaired:
             _logger.warning("%s", recovered.repaired)
@@ -113,11 +116,7 @@ class Node(Generic[ReplyT]):
         )
         entries = recovered.entries
         if not entries:
-            if bootstrap is None:
-                raise Refused(f"the log in {config.journal_directory} is empty")
-            entries.append(bootstrap.entry())
-            self._journal.append(entries[0], commit=_FIRST_INDEX)
-            self._journal.sync()
+            raise Refused(f"the log in {config.journal_directory} is empty")
         self._snapshot = self._restore(entries)
         before = self._snapshot.commands if self._snapshot else 0
         before -= sum(batch.count(data) for data, index, _term in entries if index <= self._base)
@@ -144,6 +143,8 @@ class Node(Generic[ReplyT]):
                 )
             return None
         meta, chunks = newest
+        if self._snapshots.skipped:
+            _logger.warning("%s", self._snapshots.skipped)
         if not first <= meta.index <= last:
             raise Refused(
                 f"the newest snapshot in {self._config.snapshot_directory} ends at index "
@@ -184,6 +185,7 @@ class Node(Generic[ReplyT]):
             request_timeout_ms=self._config.request_timeout_ms,
             applied=self._base,
             on_applied=self._applied,
+            on_no_room=self._prepare_journal,
             on_fatal=self._on_fatal,
         )
         self._driver.peers = peers
@@ -248,15 +250,17 @@ class Node(Generic[ReplyT]):
             _logger.info("the disk of %s has room again: accepting writes", directory)
 
     def _prepare_journal(self) -> None:
-        if self._journal.needs_preparing and self._preparing is None:
+        wanted = self._journal.needs_preparing or self._driver.wants_room
+        if wanted and self._preparing is None:
             self._preparing = asyncio.create_task(self._prepare())
 
     async def _prepare(self) -> None:
         try:
             await asyncio.to_thread(self._journal.prepare)
             self._no_spare = False
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        except Exception as error:
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if not full:
                 self._on_fatal(error)
                 return
             self._no_spare = True

@@ -20,7 +20,7 @@ from typing import Final
 
 from raft.disk import Disk, File
 
-TEMPORARY_SUFFIX: Final = ".tmp"
+TEMPORARY_SUFFIX: Final = ".spare"  # etcd calls its own 0.tmp
 _ZEROS: Final = bytes(1 << 20)
 
 

@@ -122,6 +122,12 @@ def test_ambiguous_lengths_are_refused(headers: bytes) -> None:
         body_length(b"put / http/1.1\r\nhost: a\r\n" + headers + b"\r\n")
 
 
+def test_http_10_knows_no_chunks() -> None:
+    """Goal: nobody guesses. Method: the one combination that readers disagree about most."""
+    with pytest.raises(BadFraming):
+        body_length(b"put / http/1.0\r\ntransfer-encoding: chunked\r\n\r\n")
+
+
 @given(st.binary(max_size=40))
 def test_a_head_ends_at_its_first_blank_line(data: bytes) -> None:
     """Goal: both line endings count. Method: against a search line by line."""

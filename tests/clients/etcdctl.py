@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.clients.reachable import one_more_watcher
+from tests.clients.reachable import first_watcher
 from tests.clients.waiting import until
 from tests.oracle import Server
 
@@ -102,7 +102,7 @@ class Background:
 @contextmanager
 def background(server: Server, *arguments: str) -> Iterator[Background]:
     """Start a watching command and wait until its watcher is registered."""
-    with one_more_watcher(server) as registered:
+    with first_watcher(server) as registered:
         running = Background(server, arguments)
         try:
             registered()

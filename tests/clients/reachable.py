@@ -37,7 +37,7 @@ def watchers(server: Server) -> int:
 
 
 @contextmanager
-def one_more_watcher(server: Server) -> Iterator[Callable[[], None]]:
-    """Give a function that waits until one more watcher is registered than at the beginning."""
-    before = watchers(server)
-    yield lambda: until(lambda: watchers(server) > before, "a watcher is registered")
+def first_watcher(server: Server) -> Iterator[Callable[[], None]]:
+    """Give a function that waits until a watcher is registered, when there was none before."""
+    until(lambda: watchers(server) == 0, "earlier watchers are gone")
+    yield lambda: until(lambda: watchers(server) > 0, "a watcher is registered")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.clients.reachable import one_more_watcher
+from tests.clients.reachable import first_watcher
 from tests.clients.waiting import until
 from tests.oracle import Server
 
@@ -52,7 +52,7 @@ def waiting_curl(server: Server, path: str) -> Iterator[subprocess.Popen[bytes]]
     """Start a curl that waits, until its watcher is registered."""
     command = _command(server, path, ("-N",))
     with (
-        one_more_watcher(server) as registered,
+        first_watcher(server) as registered,
         subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE) as process,
     ):
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import k3etcd  # type: ignore[import-untyped]
 import pytest
 
-from tests.clients.reachable import one_more_watcher
+from tests.clients.reachable import first_watcher
 from tests.oracle import Server
 
 WAIT_S = 20
@@ -65,7 +65,7 @@ def test_watch(client: Any, server: Server) -> None:
     """Goal: a watch wakes, and can begin in the past. Method: write while it waits; then go
     through all changes by index."""
     with ThreadPoolExecutor(1) as beside:
-        with one_more_watcher(server) as registered:
+        with first_watcher(server) as registered:
             waiting = beside.submit(client.watch, "/k3/watch", timeout=WAIT_S)
             registered()
         first = client.set("/k3/watch", "0").modifiedIndex

@@ -8,7 +8,7 @@ from typing import Any
 import etcd  # type: ignore[import-untyped]
 import pytest
 
-from tests.clients.reachable import one_more_watcher
+from tests.clients.reachable import first_watcher
 from tests.clients.waiting import until
 from tests.oracle import Server
 
@@ -115,7 +115,7 @@ def _waiting(
     server: Server, beside: ThreadPoolExecutor, call: Callable[[], Any], act: Callable[[], object]
 ) -> Any:
     """The result of a call that waits until `act` has happened."""
-    with one_more_watcher(server) as registered:
+    with first_watcher(server) as registered:
         waiting = beside.submit(call)
         registered()
     act()

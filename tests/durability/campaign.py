@@ -214,9 +214,7 @@ class Campaign:
     def _reckon(self, server: Server) -> None:
         report = self.report
         with server.connect() as connection:
-            answer = connection.ask(
-                Request("GET", b"/v2/keys/?recursive=true"), timeout_s=ANSWER_S
-            )
+            answer = connection.ask(Request("GET", b"/v2/keys/?recursive=true"), timeout_s=ANSWER_S)
         assert answer.status == 200, answer
         found = dict(_leaves(json.loads(answer.body)["node"]))
         indexes = [index for one in self._writers for index in one.indexes]

@@ -25,14 +25,17 @@ class Refusal:
         return [line for line in self.lines if " I | " not in line and " W | " not in line]
 
 
-def refused(server: Server, *prefix: str) -> Refusal:
+SERVER = (sys.executable, "-m", "server")
+
+
+def refused(server: Server, *prefix: str, program: tuple[str, ...] = SERVER) -> Refusal:
     """Start a stopped server on its data again, and wait until it has given up.
 
-    `prefix` is a program that runs the server, with its options.
+    `prefix` is a program that runs another one, with its options; `program` the server's own.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD", "PYTHON"))}
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "server", *server.options()],
+        [*prefix, *program, *server.options()],
         cwd=ROOT,
         env=clean | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,

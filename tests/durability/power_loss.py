@@ -1,7 +1,7 @@
 """A member that lives many lives on one simulated disk, each ended by a power loss.
 
 The member is a real `raft.Node` with a real store on a real event loop; only the disk is simulated
-(tests/raft/simulated_disk.py), and forgets at each crash what was not synced, keeping random sectors
+(tests/raft/simulated_disk.py): it forgets at each crash what was not synced, keeping random sectors
 of it. The log's segments and its trailing window are made small, so that rolls and compactions
 happen all the time.
 
@@ -36,7 +36,7 @@ from kvstore.commands import (
     Update,
     encode,
 )
-from raft import Bootstrap, Identity, Node, NodeConfig, Peer, ProposalFailed, Timing, batch
+from raft import Bootstrap, Identity, Node, NodeConfig, Peer, Timing, batch
 from raft.disk import Disk
 from raft.journal import Entry, Journal, Recovered
 from tests.raft.simulated_disk import PowerLoss, SimulatedDisk, SimulatedFile
@@ -174,6 +174,8 @@ class Lives:
     own: list[bytes] = field(default_factory=list)
     """Keys that may be deleted, once each."""
     fail_syncs: bool = True
+    fail_recovery: float = 0.3
+    """How likely the power fails while a member recovers."""
 
     def __post_init__(self) -> None:
         self.disk.mkdir(WAL)
@@ -249,7 +251,7 @@ class Life:
         history, disk = self._history, self._history.disk
         history.figures.lives += 1
         SmallJournal.appended = []
-        if not self._peaceful and self.chance.random() < 0.3:
+        if not self._peaceful and self.chance.random() < history.fail_recovery:
             disk.lose_power_after(self.chance.randrange(12))
         node: Node[Reply] | None = None
         try:
@@ -383,7 +385,7 @@ class Life:
         command = chance.choice(kinds)
         if isinstance(command, Delete):
             history.own.pop()
-        elif command.key == b"/own" + tag:
+        elif isinstance(command, Set) and command.key == b"/own" + tag:
             history.own.append(tag)
         return command
 

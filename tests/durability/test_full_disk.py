@@ -1,5 +1,6 @@
 """A real server on a disk that fills up: a tmpfs of its own, mounted for the test."""
 
+import errno
 import json
 import os
 import shutil
@@ -44,13 +45,22 @@ def server(disk: Path) -> Iterator[Server]:
 
 
 def _fill(disk: Path, *, leave_bytes: int = 0) -> Path:
-    """Take what is free but for `leave_bytes`, in a file of ours."""
+    """Take what is free but for `leave_bytes`, in a file of ours; the server may take some too."""
     filler = disk / "filler"
-    status = os.statvfs(disk)
+    size = 0
     with filler.open("wb") as file:
-        left = status.f_bavail * status.f_frsize - leave_bytes
-        os.posix_fallocate(file.fileno(), 0, left)
-    return filler
+        while True:
+            status = os.statvfs(disk)
+            step = min(BLOCK_BYTES, status.f_bavail * status.f_frsize - leave_bytes)
+            if step <= 0:
+                return filler
+            try:
+                os.posix_fallocate(file.fileno(), size, step)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            else:
+                size += step
 
 
 def _put(server: Server, key: str, value: str = "x") -> Response:

@@ -11,6 +11,7 @@ from tests.durability.power_loss import Figures, Life, Lives, Lost, small
 
 LIVES = 7
 SEEDS = range(6)
+FIRST_START_OPERATIONS = 14
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,21 @@ def test_something_happened(total: Figures) -> None:
     assert total.snapshots > 0
     assert total.compacted_to > 1
     assert total.born_dead > 0
+
+
+@pytest.mark.parametrize("keeps", [False, True], ids=["keeps nothing", "keeps some"])
+@pytest.mark.parametrize("operations", range(FIRST_START_OPERATIONS))
+def test_a_first_start_that_fails_can_be_repeated(operations: int, keeps: bool) -> None:
+    """Goal: no power loss during the very first start makes a directory that cannot be started
+    from. Method: lose it after each number of operations; the next start has to serve."""
+    for seed in range(5 if keeps else 1):
+        chance = random.Random(seed)
+        history = Lives(chance, fail_recovery=0)
+        history.disk.lose_power_after(operations)
+        with small(), mock.patch.object(Life, "on_serving", return_value=None):
+            asyncio.run(Life(history).live())
+            history.disk.crash(chance if keeps else None)
+            asyncio.run(Life(history, peaceful=True).live())
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,7 +2,7 @@
 
 import threading
 
-from tests.clients.reachable import one_more_watcher
+from tests.clients.reachable import first_watcher
 from tests.durability.system_calls import Traced, told_too_early
 from tests.oracle import Request, Server
 
@@ -24,7 +24,7 @@ def _traced_run(*options: str) -> tuple[list[str], list[str]]:
     """All tokens written by several clients at once, and those that were told too early."""
     with Traced(args=options) as server:
         tokens: list[str] = []
-        with one_more_watcher(server) as registered, server.connect() as stream:
+        with first_watcher(server) as registered, server.connect() as stream:
             # A watcher must not hear either of what a power loss can still undo.
             stream.start(Request("GET", b"/v2/keys/?wait=true&stream=true&recursive=true"))
             registered()

@@ -17,7 +17,7 @@ import asyncio
 import errno
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -69,10 +69,13 @@ class SmallJournal(Journal):
         directory: str,
         *,
         identity: Identity | None,
+        first: Sequence[Entry] = (),
         segment_bytes: int = SEGMENT_BYTES,
     ) -> tuple[Journal, Recovered]:
         """Open, and keep what was found for the judge."""
-        opened = super().open(disk, directory, identity=identity, segment_bytes=segment_bytes)
+        opened = super().open(
+            disk, directory, identity=identity, first=first, segment_bytes=segment_bytes
+        )
         SmallJournal.recovered = opened[1]
         SmallJournal.appended = list(opened[1].entries)
         return opened

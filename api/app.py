@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from api import render, target
@@ -43,6 +44,9 @@ _CORS_HEADERS: Final = (
     b"Access-Control-Allow-Origin: %b\r\n"
 )
 _CORS_ANY: Final = _CORS_HEADERS % b"*"
+
+# How long a client may go on sending what nobody reads, before its connection is cut.
+_LINGER_S: Final = 2.0
 
 # What is left of a body nobody read is taken off the connection up to this (as Go does).
 _UNREAD_BYTES_MAX: Final = 256 << 10
@@ -73,6 +77,7 @@ class App:
         cors: frozenset[str] = frozenset(),
         host_whitelist: frozenset[str] = frozenset("*"),
         express: Asks | None = None,
+        connections_max: int | None = None,
     ) -> None:
         """A route that ends in "/" serves everything below it.
 
@@ -88,19 +93,25 @@ class App:
         self.express = express if open_to_all else None
         self.express_headers = _CORS_ANY if cors else b""
         self.doors: set[FrontDoor] = set()
+        self.connections_max = connections_max
 
     def protocol(self) -> FrontDoor:
         return FrontDoor(self)
 
-    def make_inner(self) -> RequestHandler:
+    def make_inner(self) -> _Handler:
         return self._server()
 
     async def stop(self, grace_s: float) -> None:
         """Let answers under way finish for a moment, then close every connection."""
         self._server.pre_shutdown()
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + grace_s
         await self._server.shutdown(grace_s)
         for door in list(self.doors):
             door.close()
+        gone = [door.gone() for door in self.doors]
+        if gone:
+            await asyncio.wait(gone, timeout=max(0.0, until_s - loop.time()))
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         message = request._message
@@ -177,6 +188,8 @@ def _moved(method: str, path: bytes, query: bytes) -> Response:
 
 async def _whole(front: FrontDoor, data: bytes, *, keep_alive: bool) -> bool:
     front.owed -= 1
+    if not keep_alive:
+        front.refused = True  # what else the client sends is not looked at, let alone acted upon
     await front.write(data)
     return keep_alive and not front.is_last
 
@@ -184,6 +197,7 @@ async def _whole(front: FrontDoor, data: bytes, *, keep_alive: bool) -> bool:
 async def _stream(front: FrontDoor, stream: Stream, cors: bytes, wire: Wire) -> bool:
     """Send a long poll or stream; tell whether the connection may stay open."""
     front.streaming = True
+    stream.feed.on_overflow = front.abort
     try:
         await front.write(render.stream_head(cors + stream.headers, wire))
         complete = await _events(front, stream, wire)
@@ -204,10 +218,7 @@ async def _events(front: FrontDoor, stream: Stream, wire: Wire) -> bool:
             await front.write(render.stream_part(body, wire) + end)
             return True
         await front.write(render.stream_part(body, wire))
-    if stream.feed.overflowed:
-        front.abort()
-    else:
-        await front.write(end)
+    await front.write(end)
     return False
 
 
@@ -299,6 +310,11 @@ class _Handler(RequestHandler):
 
     __slots__ = ()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether what came last cannot be read; whoever waits for a body is not told otherwise."""
+        return bool(self._messages) and not isinstance(self._messages[-1][0], RawRequestMessage)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -320,11 +336,12 @@ class _Server(web.Server):
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=_NO_TIMEOUT_S,
+            lingering_time=_LINGER_S,
             max_line_size=HEAD_BYTES_MAX,
             max_field_size=HEAD_BYTES_MAX,
             max_headers=HEAD_BYTES_MAX,
             loop=asyncio.get_running_loop(),
         )
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> _Handler:
         return _Handler(self, loop=self._loop, **self._kwargs)

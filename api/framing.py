@@ -17,11 +17,12 @@ CHUNKED: Final = -1
 # A chunk-size line is a few hex digits; extensions are allowed up to this.
 _CHUNK_LINE_BYTES_MAX: Final = 4096
 _TRAILER_BYTES_MAX: Final = 64 * 1024
+_LENGTH_MAX: Final = (1 << 63) - 1
 
-_FRAMING: Final = re.compile(rb"\n(content-length|transfer-encoding)([^\n]*)")
-_LENGTH: Final = re.compile(rb":[ \t]*([0-9]{1,18})[ \t]*\r?")
+_FRAMING: Final = re.compile(rb"\n(content-length|transfer-encoding)(?=[ \t:\r\n])([^\n]*)")
+_LENGTH: Final = re.compile(rb":[ \t]*([0-9]{1,40})[ \t]*\r?")
 _CODING: Final = re.compile(rb":[ \t]*chunked[ \t]*\r?")
-_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
 class BadFraming(Exception):
@@ -30,12 +31,12 @@ class BadFraming(Exception):
 
 def head_end(data: bytes | bytearray, start: int = 0) -> int:
     """Return the position behind the blank line that ends a head, or -1."""
-    crlf = data.find(b"\r\n\r\n", start)
+    crlf = data.find(b"\n\r\n", start)
     # A bare LF ends a line for Go, so heads may end in two of them.
-    bare = data.find(b"\n\n", start, crlf + 4 if crlf >= 0 else len(data))
+    bare = data.find(b"\n\n", start, crlf + 3 if crlf >= 0 else len(data))
     if bare >= 0:
         return bare + 2
-    return crlf + 4 if crlf >= 0 else -1
+    return crlf + 3 if crlf >= 0 else -1
 
 
 def body_length(lowered: bytes) -> int:
@@ -51,6 +52,8 @@ def body_length(lowered: bytes) -> int:
             if match is None:
                 raise BadFraming("the Content-Length is not a number")
             length = int(match[1])
+            if length > _LENGTH_MAX:
+                raise BadFraming("the Content-Length is too large")
         else:
             if _CODING.fullmatch(value) is None:
                 raise BadFraming("the Transfer-Encoding is not chunked")
@@ -103,6 +106,8 @@ class Chunks:
         if match is None:
             raise BadFraming("a chunk's size is not a number")
         size = int(match[1], 16)
+        if size > _LENGTH_MAX:
+            raise BadFraming("a chunk is too large")
         if size:
             # The data's own line end is part of what is skipped.
             self._data_left = size + 2

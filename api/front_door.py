@@ -55,6 +55,9 @@ class Inner(Protocol):
 
     def resume_writing(self) -> None: ...
 
+    @property
+    def has_failed(self) -> bool: ...
+
 
 class Lanes(Protocol):
     """Where requests go."""
@@ -63,6 +66,8 @@ class Lanes(Protocol):
     # Header lines that begin every answer of the express lane.
     express_headers: bytes
     doors: set[FrontDoor]
+    # More connections than this are closed at once; None for no limit.
+    connections_max: int | None
 
     def make_inner(self) -> Inner: ...
 
@@ -80,6 +85,7 @@ class FrontDoor(asyncio.Protocol):
         "_buffer",
         "_chunks",
         "_drained",
+        "_gone",
         "_inner",
         "_lanes",
         "_paused",
@@ -118,6 +124,7 @@ class FrontDoor(asyncio.Protocol):
         # Nothing more is read; the connection ends after the answers that are owed.
         self.refused = False
         self._paused = False
+        self._gone: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
 
     # -- from the transport -----------------------------------------------------------------
@@ -125,6 +132,9 @@ class FrontDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._lanes.doors.add(self)
+        most = self._lanes.connections_max
+        if most is not None and len(self._lanes.doors) > most:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lanes.doors.discard(self)
@@ -133,6 +143,8 @@ class FrontDoor(asyncio.Protocol):
         if self._inner is not None:
             self._inner.connection_lost(exc)
         self._inner = self._transport = None
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def eof_received(self) -> bool:
         """Tell whether to keep the connection: a client that has said all may still listen.
@@ -301,6 +313,10 @@ class FrontDoor(asyncio.Protocol):
             taken = min(self._body_left, len(data))
             self._body_left -= taken
         self._hand_on(data if taken == len(data) else data[:taken])
+        if self._inner is not None and self._inner.has_failed:
+            # aiohttp's parser is stricter than the scanner here, and tells no reader of it.
+            self.refused = True
+            self._break_body(_BAD_CHUNK)
         return data[taken:]
 
     def _hand_on(self, data: bytes) -> None:
@@ -324,6 +340,11 @@ class FrontDoor(asyncio.Protocol):
         self._transport.write(data)
         if self._drained is not None:
             await asyncio.shield(self._drained)
+
+    def gone(self) -> asyncio.Future[None]:
+        """Return a future that is done when the connection is no more."""
+        self._gone = asyncio.get_running_loop().create_future()
+        return self._gone
 
     def close(self) -> None:
         """End the connection; what was written still goes out."""

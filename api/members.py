@@ -71,6 +71,8 @@ class Members:
         )
 
     async def _put(self, request: Request, rest: str) -> Answer:
+        if _parse_id(rest) is None:
+            return self._no_such(rest)
         member = self._find(_parse_id(rest))
         urls = await self._urls(request)
         if isinstance(urls, Response):

@@ -27,9 +27,7 @@ def _field(body: bytes) -> list[str]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        at_end = isinstance(error, json.JSONDecodeError) and error.pos >= len(body.rstrip())
-        text = "unexpected end of JSON input" if at_end or not body.strip() else str(error)
-        raise BadPeerUrls(text) from None
+        raise BadPeerUrls(_syntax_error(error)) from None
     if document is None:
         return []
     if not isinstance(document, dict):
@@ -45,6 +43,18 @@ def _field(body: bytes) -> list[str]:
         if not isinstance(url, str):
             raise _wrong_type(url, "string")
     return urls
+
+
+def _syntax_error(error: Exception) -> str:
+    """What Go's JSON reader would say, as near as may be."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "invalid character in JSON input"
+    if error.pos >= len(error.doc.rstrip()):
+        return "unexpected end of JSON input"
+    found = error.doc[error.pos]
+    if error.msg == "Extra data":
+        return f"invalid character '{found}' after top-level value"
+    return f"invalid character '{found}' looking for beginning of value"
 
 
 def _wrong_type(value: object, wanted: str) -> BadPeerUrls:

@@ -84,7 +84,9 @@ def read(head: bytes) -> tuple[bytes, bytes]:
     """Return a head in aiohttp's words, and in lower case; raises Refusal."""
     if _PLAIN_LINE.match(head) is None or b"%" in head:
         line, newline, headers = head.partition(b"\n")
-        head = normalise(line + newline) + _BARE_LF.sub(b"\r\n", headers)
+        head = normalise(line + newline) + headers
+    if head.count(b"\n") != head.count(b"\r\n"):
+        head = _BARE_LF.sub(b"\r\n", head)
     lowered = head.lower()
     _check_host(lowered)
     return head, lowered

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from api.backend import Backend
 
 
-def client_app(backend: Backend, *, express: bool = True) -> App:
+def client_app(
+    backend: Backend, *, express: bool = True, connections_max: int | None = None
+) -> App:
     """Everything on the client port; `express` opens the express lane."""
     keys = Keys(backend)
     return App(
@@ -30,6 +32,7 @@ def client_app(backend: Backend, *, express: bool = True) -> App:
         cors=backend.cors,
         host_whitelist=backend.host_whitelist,
         express=keys if express else None,
+        connections_max=connections_max,
     )
 
 

@@ -17,6 +17,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kvstore import Event, Watcher
 
 # etcd bounds a watcher's queue at 100 events; the whole history is 1,000.
@@ -26,7 +28,7 @@ EVENTS_MAX: Final = 1000
 class Feed:
     """The events for one long poll or stream."""
 
-    __slots__ = ("_events", "_feeds", "_wake", "ended", "once", "overflowed", "watcher")
+    __slots__ = ("_events", "_feeds", "_wake", "ended", "on_overflow", "once", "watcher")
 
     def __init__(self, feeds: Feeds, *, once: bool) -> None:
         self._feeds = feeds
@@ -34,7 +36,8 @@ class Feed:
         self._wake: asyncio.Future[None] | None = None
         self.once = once
         self.ended = False
-        self.overflowed = False
+        # Ends the connection: its writer may be waiting for a reader that is gone.
+        self.on_overflow: Callable[[], None] = self.end
         self.watcher: Watcher | None = None
         feeds.open.add(self)
 
@@ -44,8 +47,8 @@ class Feed:
             return
         # History may hold as many events as the bound and is taken whole, before anyone can read.
         if len(self._events) >= EVENTS_MAX and self.watcher is not None:
-            self.overflowed = True
             self.end()
+            self.on_overflow()
             return
         self._events.append(event.body)
         self._notify()

@@ -37,6 +37,10 @@ class Deadlines:
         """Note that a node with a TTL has left the tree or was replaced."""
         self.count -= 1
 
+    def is_due(self, now_ns: int) -> bool:
+        """Tell whether some deadline may have come."""
+        return bool(self._heap) and self._heap[0][0] <= now_ns
+
     def next_due(self, now_ns: int, nodes: NodeMap) -> Node | None:
         """Return the node whose deadline has come first, if any has."""
         heap = self._heap

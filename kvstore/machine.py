@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from kvstore.commands import Sync, decode, encode
-from kvstore.event import Event  # noqa: TC001 - msgspec reads the annotation
+from kvstore.event import Event
 from kvstore.node import Node
 from kvstore.stats import Counters  # noqa: TC001 - msgspec reads the annotation
 from kvstore.store import Reply, Store
@@ -33,8 +33,10 @@ FORMAT_VERSION: Final = 1
 
 _SYNC: Final = encode(Sync())
 
-# A chunk has at least this many nodes: encoding them takes about a millisecond.
-_CHUNK_NODES: Final = 1500
+# A chunk is closed at whichever comes first; encoding that much takes about a millisecond. A node
+# or event that is larger goes alone.
+_CHUNK_ROWS: Final = 1500
+_CHUNK_BYTES: Final = 1 << 20
 
 _Row = tuple[bytes, bytes, int, int, int, int, bool]
 
@@ -51,12 +53,13 @@ class _Head(msgspec.Struct, array_like=True):
     now_ns: int
     wall_ns: int
     stats: Counters
-    history: list[Event]
+    events: int
     nodes: int
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _head_decoder: Final = msgspec.msgpack.Decoder(_Head)
+_events_decoder: Final = msgspec.msgpack.Decoder(list[Event])
 _rows_decoder: Final = msgspec.msgpack.Decoder(list[_Row])
 
 
@@ -69,12 +72,17 @@ class Machine:
     def apply(self, stamp_ns: int, wall_ns: int, commands: Sequence[bytes]) -> list[Reply]:
         """Apply a batch; one reply for each command, in order."""
         store = self.store
-        store.now_ns, store.wall_ns = stamp_ns, wall_ns
+        # Cluster time never runs backwards, whatever a stamp says.
+        store.now_ns, store.wall_ns = max(stamp_ns, store.now_ns), wall_ns
         return [store.apply(decode(command)) for command in commands]
 
     def tick_command(self) -> bytes | None:
         """The command that lets time pass, while some node has a TTL (etcd's SYNC)."""
         return _SYNC if self.store.tree.deadlines.count > 0 else None
+
+    def is_behind(self) -> bool:
+        """Whether the last such command left something to do."""
+        return self.store.tree.deadlines.is_due(self.store.now_ns)
 
     def freeze(self) -> Iterator[bytes]:
         """Capture the state now; the chunks are encoded as they are asked for."""
@@ -86,10 +94,10 @@ class Machine:
             store.now_ns,
             store.wall_ns,
             store.stats,
-            list(store.history.events),
+            len(store.history.events),
             nodes.size,
         )
-        return _chunks(_encoder.encode(head), nodes)
+        return _chunks(_encoder.encode(head), list(store.history.events), nodes)
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace the state by a frozen one. Watchers are forgotten with the store they watched."""
@@ -102,7 +110,9 @@ class Machine:
         store = Store()
         store.index, store.now_ns, store.wall_ns = head.index, head.now_ns, head.wall_ns
         store.stats = head.stats
-        store.history.events.extend(head.history)
+        while len(store.history.events) < head.events:
+            for event in _events_decoder.decode(next(chunks)):
+                store.history.append(event)
         store.tree = Tree()
         store.tree.load(_node(row) for chunk in chunks for row in _rows_decoder.decode(chunk))
         self.store = store
@@ -119,16 +129,26 @@ class Machine:
         return hashlib.sha256(_encoder.encode(state)).hexdigest()
 
 
-def _chunks(head: bytes, nodes: View) -> Iterator[bytes]:
+def _chunks(head: bytes, events: list[Event], nodes: View) -> Iterator[bytes]:
+    """Yield the head, then all events, then all nodes."""
     yield head
-    rows: list[_Row] = []
-    for shard in nodes.read():
-        rows += map(_row, shard)
-        if len(rows) >= _CHUNK_NODES:
-            yield _encoder.encode(rows)
-            rows = []
-    if rows:
-        yield _encoder.encode(rows)
+    yield from _grouped((event, len(event.body)) for event in events)
+    yield from _grouped(
+        (_row(node), len(node.key) + len(node.value)) for shard in nodes.read() for node in shard
+    )
+
+
+def _grouped(sized: Iterable[tuple[object, int]]) -> Iterator[bytes]:
+    group: list[object] = []
+    size_bytes = 0
+    for item, item_bytes in sized:
+        if group and (len(group) >= _CHUNK_ROWS or size_bytes + item_bytes > _CHUNK_BYTES):
+            yield _encoder.encode(group)
+            group, size_bytes = [], 0
+        group.append(item)
+        size_bytes += item_bytes
+    if group:
+        yield _encoder.encode(group)
 
 
 def _row(node: Node) -> _Row:

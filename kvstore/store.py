@@ -52,6 +52,9 @@ from kvstore.watch import Watcher, WatcherHub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# What one Sync removes at the most: more would hold up everyone else. The next one goes on.
+EXPIRED_AT_ONCE_MAX: Final = 2000
+
 # An expiration before 2000-01-01 is taken for an overflow: etcd's set and create ignore it.
 _PLAUSIBLE_EXPIRATION_NS: Final = 946_684_800 * NS_PER_S
 
@@ -264,7 +267,10 @@ class Store:
         return self._remove(b"compareAndDelete", old)
 
     def _expire(self) -> None:
-        while (node := self.tree.deadlines.next_due(self.now_ns, self.tree.nodes)) is not None:
+        for _ in range(EXPIRED_AT_ONCE_MAX):
+            node = self.tree.deadlines.next_due(self.now_ns, self.tree.nodes)
+            if node is None:
+                break
             self._remove(b"expire", node)
             self.stats.expire_count += 1
 

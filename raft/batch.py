@@ -46,9 +46,16 @@ class Batch(msgspec.Struct, array_like=True, frozen=True):
     peers: tuple[Peer, ...] | None = None
 
 
+class Standing(msgspec.Struct, array_like=True, frozen=True):
+    """What a snapshot keeps for the log: the members, and the last stamp applied."""
+
+    peers: tuple[Peer, ...]
+    stamp_ns: int
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Batch)
-_peers_decoder: Final = msgspec.msgpack.Decoder(tuple[Peer, ...])
+_standing_decoder: Final = msgspec.msgpack.Decoder(Standing)
 
 
 def encode(batch: Batch) -> bytes:
@@ -71,11 +78,11 @@ def count(data: bytes) -> int:
     return commands
 
 
-def encode_peers(peers: tuple[Peer, ...]) -> bytes:
-    """Return a configuration as a snapshot keeps it."""
-    return _encoder.encode(peers)
+def encode_standing(standing: Standing) -> bytes:
+    """Return the bytes a snapshot keeps."""
+    return _encoder.encode(standing)
 
 
-def decode_peers(data: bytes) -> tuple[Peer, ...]:
-    """Return the configuration a snapshot kept."""
-    return _peers_decoder.decode(data)
+def decode_standing(data: bytes) -> Standing:
+    """Return what a snapshot kept."""
+    return _standing_decoder.decode(data)

@@ -43,6 +43,11 @@ class ClusterClock:
         self._last_ns = 0
         self._since_ns = clock.monotonic_ns()
 
+    @property
+    def last_ns(self) -> int:
+        """The last stamp seen or made."""
+        return self._last_ns
+
     def saw(self, stamp_ns: int) -> None:
         """Go on from a stamp found in the log."""
         if stamp_ns > self._last_ns:

@@ -50,7 +50,6 @@ class Compactor:
         last_commands: int,
         freeze: Callable[[], Iterator[bytes]],
         flush: Callable[[], Awaitable[None]],
-        on_fatal: Callable[[BaseException], None],
     ) -> None:
         """`last_*`: index and count of commands of the newest snapshot, 0 for none.
 
@@ -63,14 +62,13 @@ class Compactor:
         self._snapshots_max = snapshots_max
         self._freeze = freeze
         self._flush = flush
-        self._on_fatal = on_fatal
         self.last_index = last_index
         self._last_commands = last_commands
         self._task: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
         self.on_saved: Callable[[float], None] = lambda _took_s: None
 
-    def applied(self, index: int, config: bytes) -> None:
+    def applied(self, index: int, encode_config: Callable[[], bytes]) -> None:
         """Learn that the state machine stands at `index`; begin a snapshot if one is due."""
         if self._task is not None or index <= self.last_index:
             return
@@ -79,7 +77,7 @@ class Compactor:
         if not (due or self._log.size_bytes > LOG_BYTES_MAX):
             return
         if asyncio.get_running_loop().time() >= self._not_before_s:
-            meta = SnapshotMeta(index, self._log.term_at(index), config, commands)
+            meta = SnapshotMeta(index, self._log.term_at(index), encode_config(), commands)
             self._task = asyncio.create_task(self._save(meta, self._freeze()))
 
     async def stop(self) -> None:
@@ -95,19 +93,16 @@ class Compactor:
             await self._write(meta, chunks)
             self._journal.mark_snapshot(meta.index, meta.term)
             await self._flush()
-            base = await self._compact(meta)
-        except OSError as error:
-            # The log is whole, so nothing is lost.
-            _logger.warning("could not save a snapshot at index %d: %s", meta.index, error)
-            self._not_before_s = loop.time() + _RETRY_S
-        except Exception as error:
-            self._on_fatal(error)
-        else:
             self.last_index, self._last_commands = meta.index, meta.commands
             self.on_saved(loop.time() - started_s)
+            base = await self._compact(meta)
             _logger.info(
                 "saved snapshot at index %d; the log now begins at index %d", meta.index, base
             )
+        except Exception as error:
+            # The log is whole, so nothing is lost, and dying would not mend it.
+            _logger.error("could not save a snapshot at index %d: %s", meta.index, error)
+            self._not_before_s = loop.time() + _RETRY_S
         finally:
             self._task = None
 
@@ -118,6 +113,7 @@ class Compactor:
         )
         self._log.compact(base)
         await asyncio.to_thread(self._journal.compact, base)
+        await asyncio.to_thread(self._snapshots.purge, self._snapshots_max)
         return base
 
     async def _write(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
@@ -129,4 +125,3 @@ class Compactor:
         except BaseException:
             writer.abort()
             raise
-        await asyncio.to_thread(self._snapshots.purge, self._snapshots_max)

@@ -22,7 +22,15 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from raft import batch
-from raft.errors import NO_SPACE, OUTCOME_UNKNOWN, STOPPED, TIMED_OUT, TOO_MANY, ProposalFailed
+from raft.errors import (
+    NO_SPACE,
+    STOPPED,
+    STOPPED_UNKNOWN,
+    TIMED_OUT,
+    TIMED_OUT_UNKNOWN,
+    TOO_MANY,
+    ProposalFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +99,8 @@ class Driver(Generic[ReplyT]):
         self._pending: dict[int, tuple[int, asyncio.Future[ReplyT]]] = {}
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._waiting_bytes = 0
+        # Entries given to the engine, to compare with what it has appended.
+        self._handed_in_bytes = log.added_bytes
         self._number = 0
         self._readers: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._flushes: list[asyncio.Future[None]] = []
@@ -98,11 +108,13 @@ class Driver(Generic[ReplyT]):
         self._committed: deque[tuple[int, bytes]] = deque()
         self._durable = log.last_index
         self.applied_index = applied
+        self.applied_stamp_ns = cluster_clock.last_ns
         self.proposals_failed = 0
         self.peers: tuple[batch.Peer, ...] | None = None
 
         self._turn_due = False
-        self._writing = False
+        # The write that is under way in a thread.
+        self._write: asyncio.Future[int] | None = None
         self._stopped = False
         self.sync_average_ns = 0.0
         self.on_sync: Callable[[int], None] = lambda _took_ns: None
@@ -119,13 +131,17 @@ class Driver(Generic[ReplyT]):
         """Begin to tick; must be called on the event loop."""
         self._tick()
 
-    def stop(self) -> None:
-        """Stop; whoever still waits is told so."""
+    async def stop(self) -> None:
+        """Stop after what is being written; whoever still waits then is told so."""
         self._stopped = True
         if self._ticker is not None:
             self._ticker.cancel()
-        for _deadline, future in self._pending.values():
-            self._fail(future, STOPPED)
+        if self._write is not None:
+            await asyncio.wait([self._write])
+            self._guarded(self._finish)
+        unproposed = {number for number, _command in self._waiting}
+        for number, (_deadline, future) in self._pending.items():
+            self._fail(future, STOPPED if number in unproposed else STOPPED_UNKNOWN)
         self._pending.clear()
         while self._readers:
             self._fail(self._readers.popleft()[1], STOPPED)
@@ -157,12 +173,15 @@ class Driver(Generic[ReplyT]):
         """How many proposals wait for their reply."""
         return len(self._pending)
 
-    def propose(self, command: bytes) -> asyncio.Future[ReplyT]:
-        """Propose a command; the future is its reply once it is applied, or ProposalFailed."""
+    def propose(self, command: bytes, *, reserved: bool = False) -> asyncio.Future[ReplyT]:
+        """Propose a command; the future is its reply once it is applied, or ProposalFailed.
+
+        `reserved`: a small command of the server's own, for which there is room on a full disk.
+        """
         future: asyncio.Future[ReplyT] = self._loop.create_future()
         if self._stopped:
             self._fail(future, STOPPED)
-        elif self._disk_full:
+        elif self._disk_full and not reserved:
             self._fail(future, NO_SPACE)
         elif self._waiting_bytes + len(command) > WAITING_BYTES_MAX:
             self._fail(future, TOO_MANY)
@@ -202,16 +221,16 @@ class Driver(Generic[ReplyT]):
 
     def _turn(self) -> None:
         self._turn_due = False
-        if self._writing or self._stopped:
-            return  # the end of the write wakes us
-        try:
-            self._advance()
-        except Exception as error:  # whatever it is, nothing after it can be trusted
-            self._end(error)
+        if self._write is None and not self._stopped:  # else the end of the write wakes us
+            self._guarded(self._advance)
 
-    def _end(self, error: BaseException) -> None:
-        self._stopped = True
-        self._on_fatal(error)
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Run a step; whatever it raises, nothing after it can be trusted."""
+        try:
+            step()
+        except Exception as error:
+            self._stopped = True
+            self._on_fatal(error)
 
     def _advance(self) -> None:
         self._hand_in()
@@ -226,11 +245,21 @@ class Driver(Generic[ReplyT]):
             self._synced(covered, self._clock.monotonic_ns() - started_ns)
             self._committed.extend(self._engine.turn())
         else:
-            self._settle_flushes()
+            self._settle_flushes(self._take_flushes())
         self._apply_committed()
 
-    def _settle_flushes(self) -> None:
+    def _finish(self) -> None:
+        """The last turn: nothing new, but what is on disk is applied and answered."""
+        if not self._journal.pending:
+            self._committed.extend(self._engine.turn())
+        self._apply_committed()
+
+    def _take_flushes(self) -> list[asyncio.Future[None]]:
         flushes, self._flushes = self._flushes, []
+        return flushes
+
+    @staticmethod
+    def _settle_flushes(flushes: list[asyncio.Future[None]]) -> None:
         for flush in flushes:
             if not flush.done():
                 flush.set_result(None)
@@ -239,20 +268,28 @@ class Driver(Generic[ReplyT]):
         """Make entries of the waiting commands, if this member may and the journal has room."""
         if not self._waiting or not self._engine.is_leader:
             return
-        room = self._journal.room_bytes - _ROOM_KEPT_BYTES
+        if self._handed_in_bytes != self._log.added_bytes:
+            self.wake()  # the engine has not appended all it was given; then there is room to see
+            return
+        room, next_room = self._journal.room_bytes
+        room -= _ROOM_KEPT_BYTES
+        self.wants_room = False
         while self._waiting:
             before = len(self._waiting)
             ids, commands = self._next_commands(room)
-            self.wants_room = len(self._waiting) == before
-            if self.wants_room:
+            if len(self._waiting) == before:
+                if next_room:
+                    room, next_room = next_room - _ROOM_KEPT_BYTES, 0
+                    continue
+                self.wants_room = True
                 self._on_no_room()
                 return  # the end of the preparing wakes us
-            if not commands:
-                continue  # nobody waits for these any more
-            stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
-            entry = batch.encode(batch.Batch(stamp_ns, wall_ns, ids, commands))
-            room -= len(entry) + _RECORD_EXTRA_BYTES
-            self._engine.propose(entry)
+            if commands:
+                stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
+                entry = batch.encode(batch.Batch(stamp_ns, wall_ns, ids, commands))
+                room -= len(entry) + _RECORD_EXTRA_BYTES
+                self._handed_in_bytes += len(entry)
+                self._engine.propose(entry)
 
     def _next_commands(self, room: int) -> tuple[list[tuple[int, int]], list[bytes]]:
         """Take the commands of one entry off the queue, with the ids of their proposals."""
@@ -261,19 +298,20 @@ class Driver(Generic[ReplyT]):
         limit, size = min(room, batch.BYTES_MAX), 0
         while self._waiting and len(commands) < batch.COMMANDS_MAX:
             number, command = self._waiting[0]
-            size += len(command) + _RECORD_EXTRA_BYTES
-            if size > (limit if commands else room):
+            wanted = number in self._pending  # else it has timed out
+            size += len(command) + _RECORD_EXTRA_BYTES if wanted else 0
+            if wanted and size > (limit if commands else room):
                 break
             self._waiting.popleft()
             self._waiting_bytes -= len(command)
-            if number in self._pending:
+            if wanted:
                 ids.append((self._origin, number))
                 commands.append(command)
         return ids, commands
 
     def _sync_in_thread(self) -> None:
-        self._writing = True
         covered = self._log.last_index
+        flushes = self._take_flushes()
         chunk = self._journal.take()
 
         def write() -> int:
@@ -282,16 +320,17 @@ class Driver(Generic[ReplyT]):
             self._journal.write(chunk)
             return self._clock.monotonic_ns() - started_ns
 
-        def written(done: asyncio.Future[int]) -> None:
-            self._writing = False
-            error = done.exception()
-            if error is not None:
-                self._end(error)
-                return
-            self._synced(covered, done.result())
+        def learn() -> None:
+            self._synced(covered, writing.result())
+            self._settle_flushes(flushes)
+
+        def written(_done: asyncio.Future[int]) -> None:
+            self._write = None
+            self._guarded(learn)
             self._turn()
 
-        self._loop.run_in_executor(None, write).add_done_callback(written)
+        self._write = writing = self._loop.run_in_executor(None, write)
+        writing.add_done_callback(written)
 
     def _synced(self, covered: int, took_ns: int) -> None:
         self._durable = covered
@@ -323,6 +362,7 @@ class Driver(Generic[ReplyT]):
         if entry is None:
             return
         self._cluster_clock.saw(entry.stamp_ns)
+        self.applied_stamp_ns = entry.stamp_ns
         if entry.peers is not None:
             self.peers = entry.peers
         replies = self._machine.apply(entry.stamp_ns, entry.wall_ns, entry.commands)
@@ -350,15 +390,19 @@ class Driver(Generic[ReplyT]):
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        self._guarded(self._let_time_pass)
+        self._turn()
+
+    def _let_time_pass(self) -> None:
         now_ns = self._clock.monotonic_ns()
         self._expire_requests(now_ns)
-        if now_ns >= self._next_stamp_ns and self._engine.is_leader:
+        due = now_ns >= self._next_stamp_ns or self._machine.is_behind()
+        if due and self._engine.is_leader:
             self._next_stamp_ns = now_ns + STAMP_PERIOD_NS
             command = self._machine.tick_command()
             if command is not None and not self._disk_full:
                 # Nobody waits for the reply, but somebody must look at the outcome.
                 self.propose(command).add_done_callback(asyncio.Future.exception)
-        self._turn()
 
     def _expire_requests(self, now_ns: int) -> None:
         while self._readers and self._readers[0][0] <= now_ns:
@@ -372,4 +416,4 @@ class Driver(Generic[ReplyT]):
             if unproposed is None:
                 unproposed = {waiting for waiting, _command in self._waiting}
             del self._pending[number]
-            self._fail(future, TIMED_OUT if number in unproposed else OUTCOME_UNKNOWN)
+            self._fail(future, TIMED_OUT if number in unproposed else TIMED_OUT_UNKNOWN)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-# Never handed to the engine, or handed in and forgotten: it has not happened and will not.
+# These two never reached the log: the command has not happened and will not.
 TIMED_OUT: Final = "etcdserver: request timed out"
-# In the log of some member: it may still happen.
-OUTCOME_UNKNOWN: Final = "etcdserver: request timed out, outcome unknown"
 STOPPED: Final = "etcdserver: server stopped"
+# These two are in the log of some member: the command may still happen.
+TIMED_OUT_UNKNOWN: Final = "etcdserver: request timed out, outcome unknown"
+STOPPED_UNKNOWN: Final = "etcdserver: server stopped, outcome unknown"
 TOO_MANY: Final = "etcdserver: too many requests"
 NO_SPACE: Final = "etcdserver: the disk of the data directory is full"
 

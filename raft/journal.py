@@ -21,6 +21,7 @@ Threads: `append`, `save_state`, `mark_snapshot`, `take` belong to one thread (t
 It does not: keep entries in memory, decide what is committed, or touch snapshots.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -63,6 +64,8 @@ __all__ = [
 SEGMENT_BYTES: Final = 16 << 20
 _PAGE_BYTES: Final = 4096
 _SMALL_RECORD_MAX_BYTES: Final = 512  # a hard state or a mark, padded
+# What a segment begins with before its first entry.
+SEGMENT_OVERHEAD_BYTES: Final = HEADER_BYTES + 2 * _SMALL_RECORD_MAX_BYTES
 VOTE_MAX_BYTES: Final = 256
 
 
@@ -348,16 +351,20 @@ class Journal:
             with self._segments_lock:
                 if len(self._segments) < 2 or self._segments[0].last_index >= limit:
                     return
-                oldest = self._segments.pop(0)
-            self._disk.unlink(segment_path(self._directory, oldest.sequence))
+                oldest = self._segments[0]
+            with contextlib.suppress(FileNotFoundError):  # a try before this one got that far
+                self._disk.unlink(segment_path(self._directory, oldest.sequence))
             self._disk.sync_dir(self._directory)
+            with self._segments_lock:
+                self._segments.remove(oldest)
 
     @property
-    def room_bytes(self) -> int:
-        """Return how much can be appended for sure without a new file being made."""
+    def room_bytes(self) -> tuple[int, int]:
+        """Return what fits into the segment in use, and then into the next if it is prepared."""
         with self._segments_lock:
             begun = self._segments[-1].sequence == self._sequence
-        return self._size - self._offset + (self._spare.size_bytes if begun else 0)
+        spare = self._spare.size_bytes if begun else 0
+        return self._size - self._offset, max(0, spare - SEGMENT_OVERHEAD_BYTES)
 
     @property
     def size_bytes(self) -> int:

@@ -37,6 +37,8 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         self._totals: list[int] = []
         self._total = commands_before
         self.size_bytes = 0
+        # Bytes of all batches ever added here, for the driver to see what the engine has taken.
+        self.added_bytes = 0
         for entry in recovered.entries:
             self._remember(entry)
 
@@ -90,6 +92,8 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     def add(self, command: bytes, idx: int, term: int) -> None:
         entry = (command, idx, term)
         self._journal.append(entry, commit=self._commit)
+        if command[0] == batch.KIND:
+            self.added_bytes += len(command)
         self._remember(entry)
 
     def deleteEntriesFrom(self, entryFrom: int) -> None:

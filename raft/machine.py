@@ -22,6 +22,9 @@ class StateMachine(Protocol[ReplyT_co]):
     def tick_command(self) -> bytes | None:
         """The command a leader proposes every half second; None while time does not matter."""
 
+    def is_behind(self) -> bool:
+        """Whether another such command should be proposed without waiting half a second."""
+
     def freeze(self) -> Iterator[bytes]:
         """Capture the state in a few milliseconds; its chunks may be read while it moves on."""
 

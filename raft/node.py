@@ -122,9 +122,15 @@ class Node(Generic[ReplyT]):
         before -= sum(batch.count(data) for data, index, _term in entries if index <= self._base)
         self._log = Log(self._journal, recovered, before)
         self._cluster_clock = ClusterClock(self._clock)
+        if self._standing is not None:
+            self._cluster_clock.saw(self._standing.stamp_ns)
         self._space_timer: asyncio.TimerHandle | None = None
         self._no_spare = False
         self._preparing: asyncio.Task[None] | None = None
+
+    @property
+    def _standing(self) -> batch.Standing | None:
+        return batch.decode_standing(self._snapshot.config) if self._snapshot else None
 
     @property
     def _base(self) -> int:
@@ -158,7 +164,7 @@ class Node(Generic[ReplyT]):
 
     def start(self) -> None:
         """Join the agreement; must be called on the event loop."""
-        peers = batch.decode_peers(self._snapshot.config) if self._snapshot else None
+        peers = self._standing.peers if self._standing else None
         for data, index, _term in self._log.entries:
             entry = batch.decode(data)
             if entry is not None and entry.peers is not None and index > self._base:
@@ -199,7 +205,6 @@ class Node(Generic[ReplyT]):
             last_commands=self._snapshot.commands if self._snapshot else 0,
             freeze=self._machine.freeze,
             flush=self._driver.flush,
-            on_fatal=self._on_fatal,
         )
         if not self._base:
             # PySyncObj takes the first entry of a log for applied; so it is, by definition.
@@ -211,25 +216,31 @@ class Node(Generic[ReplyT]):
         """Leave; what was acknowledged is on disk already."""
         if self._space_timer is not None:
             self._space_timer.cancel()
-        self._driver.stop()
         await self.compactor.stop()
+        await self._driver.stop()
         if self._preparing is not None:
             await asyncio.wait([self._preparing])
         self._journal.close()
 
     def _applied(self) -> None:
-        peers = self._driver.peers
-        assert peers is not None
-        self.compactor.applied(self._driver.applied_index, batch.encode_peers(peers))
+        self.compactor.applied(self._driver.applied_index, self._encode_standing)
         if not self._no_spare:
             self._prepare_journal()
+
+    def _encode_standing(self) -> bytes:
+        peers = self._driver.peers
+        assert peers is not None
+        return batch.encode_standing(batch.Standing(peers, self._driver.applied_stamp_ns))
 
     # -- disk -------------------------------------------------------------------------------
 
     def _watch_disk(self) -> None:
         self._space_timer = asyncio.get_running_loop().call_later(_SPACE_CHECK_S, self._watch_disk)
         self._prepare_journal()
-        self._look_at_disk()
+        try:
+            self._look_at_disk()
+        except OSError as error:
+            self._on_fatal(error)
 
     def _look_at_disk(self) -> None:
         directory = self._config.journal_directory
@@ -271,9 +282,9 @@ class Node(Generic[ReplyT]):
 
     # -- for the server ---------------------------------------------------------------------
 
-    def propose(self, command: bytes) -> asyncio.Future[ReplyT]:
+    def propose(self, command: bytes, *, reserved: bool = False) -> asyncio.Future[ReplyT]:
         """Propose a command; see Driver.propose."""
-        return self._driver.propose(command)
+        return self._driver.propose(command, reserved=reserved)
 
     def read_barrier(self) -> asyncio.Future[None]:
         """Wait until a local read is linearizable; see Driver.read_barrier."""

@@ -17,25 +17,25 @@ from raft.errors import Refused
 
 VERSION: Final = "0.3.17"
 
-# First 16 hex digits of the sha256 of each module the engine runs through.
-SOURCES: Final = {
-    "syncobj.py": "e8bdf06797085d73",
-    "journal.py": "9cf1eaf6acc70458",
-    "transport.py": "0c9d89f9c4781ec9",
-    "node.py": "e4a3f027cd8291f5",
-    "pickle.py": "e9327780738065ce",
-    "config.py": "fbbc7ff9f18e4d15",
-}
+# sha256 over the names and contents of all its modules, in the order of their names.
+SOURCES: Final = "13b94ebe02b8444e7766d11fde3bfab92df324a60214b3b30b62dcbe469dd413"
 
 
 def check() -> None:
     """Raise Refused unless the installed PySyncObj is the audited one."""
+    found = digest()
+    if found != SOURCES:
+        raise Refused(
+            f"the installed pysyncobj is not the audited {VERSION} (its sources have sha256 "
+            f"{found[:16]}..., expected {SOURCES[:16]}...); reinstall it with: "
+            f"pip install --force-reinstall pysyncobj=={VERSION}"
+        )
+
+
+def digest() -> str:
+    """Return the fingerprint of the installed PySyncObj."""
     folder = Path(pysyncobj.__file__).parent
-    for name, expected in SOURCES.items():
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16]
-        if found != expected:
-            raise Refused(
-                f"the installed pysyncobj is not the audited {VERSION}: {name} has sha256 "
-                f"{found}..., expected {expected}...; reinstall it with: "
-                f"pip install --force-reinstall pysyncobj=={VERSION}"
-            )
+    total = hashlib.sha256()
+    for module in sorted(folder.glob("*.py")):
+        total.update(module.name.encode() + b"\0" + module.read_bytes() + b"\0")
+    return total.hexdigest()

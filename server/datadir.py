@@ -168,6 +168,7 @@ def _make_private(path: Path) -> None:
     for directory in (*reversed(path.parents), path):
         try:
             directory.mkdir(PRIVATE_DIR_MODE)
+            _sync(directory.parent)
         except FileExistsError:
             continue
         except OSError as error:
@@ -175,6 +176,15 @@ def _make_private(path: Path) -> None:
                 continue
             text = f"cannot access data directory: mkdir {directory}: {_reason(error)}"
             raise DataDirError(text) from error
+
+
+def _sync(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check_writable(directory: Path) -> None:

@@ -41,7 +41,7 @@ _logger = logging.getLogger("etcdmain")
 def main() -> None:
     """Run a member until it is told to stop."""
     try:
-        loaded = options.load(sys.argv[1:], os.environ)
+        loaded = options.load(_arguments(), os.environ)
         config = loaded.config
         log.setup(config.logger, config.log_level, config.log_outputs)
     except Exit as outcome:
@@ -56,6 +56,13 @@ def main() -> None:
         _logger.critical("%s", error)
         sys.exit(1)
     _end_by(received)
+
+
+def _arguments() -> list[str]:
+    for argument in sys.argv[1:]:
+        if not argument.isprintable() and "\udc80" <= max(argument) <= "\udcff":
+            raise Exit(2, stderr_text=f"argument {argument!a} is not UTF-8\n")
+    return sys.argv[1:]
 
 
 def _run(config: Config) -> signal.Signals:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -29,6 +30,9 @@ from server.options.urls import parse_urls
 from server.version import CLUSTER_VERSION, ETCD_VERSION, __version__
 
 _DRAIN_S = 2.0
+
+# etcd keeps as many descriptors for itself.
+FILES_RESERVED = 150
 
 _logger = logging.getLogger("etcdserver")
 _main_logger = logging.getLogger("etcdmain")
@@ -132,7 +136,10 @@ class Process:
     ) -> None:
         await self._listen(peer_app(backend), peers)
         await self._join(backend)
-        await self._listen(client_app(backend, express=self._config.express_lane), clients)
+        app = client_app(
+            backend, express=self._config.express_lane, connections_max=connections_max()
+        )
+        await self._listen(app, clients)
         if metrics:
             await self._listen(metrics_app(backend), metrics)
         for url in self._config.listen_client_urls:
@@ -172,7 +179,7 @@ class Process:
     async def _commit(self, node: Node[Reply], command: bytes) -> None:
         while True:
             try:
-                await node.propose(command)
+                await node.propose(command, reserved=True)
             except ProposalFailed as failure:
                 _logger.warning("could not publish this member: %s; retrying", failure)
                 await asyncio.sleep(1.0)
@@ -189,6 +196,11 @@ class Process:
         await backend.node.stop()
         await asyncio.gather(*(app.stop(_DRAIN_S) for app in self._apps))
         self._data_dir.close()
+
+
+def connections_max() -> int:
+    """How many clients may connect: the file limit, less what the server itself needs."""
+    return max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_RESERVED)
 
 
 def _check_urls(texts: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test check bench clean
+.PHONY: help run test tools check bench clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -12,8 +12,11 @@ help: ## what there is to make
 run: $(VENV)/run.stamp ## set up, then serve http://127.0.0.1:2379 with data in ./default.etcd
 	exec $(BIN)/pyetcd $(ARGS)
 
-test: $(VENV)/test.stamp ## set up, then run all tests (they want etcd, etcdctl, strace and curl)
+test: tools $(VENV)/test.stamp ## set up, then run all tests
 	$(BIN)/pytest $(ARGS)
+
+tools: ## install what the tests drive: a real etcd and its client, strace, curl
+	@.ci/tools
 
 check: $(VENV)/check.stamp ## lint, format, types, layers
 	$(BIN)/ruff check .

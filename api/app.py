@@ -211,7 +211,7 @@ async def _stream(front: FrontDoor, stream: Stream, cors: bytes, wire: Wire) -> 
 async def _events(front: FrontDoor, stream: Stream, wire: Wire) -> bool:
     """Send events as they come; tell whether the answer was ended as it should be."""
     end = render.CHUNKS_END if wire.http11 else b""
-    if front.refused and not stream.feed.has_events:
+    if front.said_all and not stream.feed.has_events:
         return False  # the client has said all it will: nobody is there to wait for
     while (body := await stream.feed.next()) is not None:
         if stream.once:

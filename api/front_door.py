@@ -86,6 +86,7 @@ class FrontDoor(asyncio.Protocol):
         "_chunks",
         "_drained",
         "_gone",
+        "_in_ask",
         "_inner",
         "_lanes",
         "_paused",
@@ -95,6 +96,7 @@ class FrontDoor(asyncio.Protocol):
         "break_body",
         "owed",
         "refused",
+        "said_all",
         "streaming",
     )
 
@@ -118,7 +120,10 @@ class FrontDoor(asyncio.Protocol):
         # The express lane's request: while its body arrives, and while its answer is awaited.
         self._ticket: tuple[express.Ticket, bytes, int] | None = None
         self._asking = False
+        self._in_ask = False
 
+        # The client has closed its side; what it said before is still served.
+        self.said_all = False
         # A poll or stream is being sent.
         self.streaming = False
         # Nothing more is read; the connection ends after the answers that are owed.
@@ -152,10 +157,10 @@ class FrontDoor(asyncio.Protocol):
         A poll's client that says no more is taken for one that is gone: most often it is, and its
         watcher would stay.
         """
-        self.refused = True
+        self.said_all = True
         if self._in_body() and not self.body_problem:
             self._break_body(_CUT_SHORT)
-        return (self._asking or self.owed > 0) and not self.streaming
+        return (self._must_wait() or self.owed > 0) and not self.streaming
 
     def pause_writing(self) -> None:
         self._drained = asyncio.get_running_loop().create_future()
@@ -249,7 +254,10 @@ class FrontDoor(asyncio.Protocol):
         self._asking = True
         body = data if length == len(data) else data[:length]
         assert self._lanes.express is not None
-        if not self._lanes.express.ask(ticket, body, self._answer):
+        self._in_ask = True
+        served = self._lanes.express.ask(ticket, body, self._answer)
+        self._in_ask = False
+        if not served:
             self._asking = False
             self._hand_head_on(head, length)
             if body:
@@ -262,9 +270,7 @@ class FrontDoor(asyncio.Protocol):
         if self._transport is not None:
             data, _keep = response(answer, _EXPRESS_WIRE, self._lanes.express_headers)
             self._transport.write(data)
-            if self.refused:
-                self._transport.close()
-            else:
+            if not self._in_ask:
                 self._go_on()
 
     def _must_wait(self) -> bool:
@@ -289,6 +295,8 @@ class FrontDoor(asyncio.Protocol):
             kept = bytes(self._buffer)
             self._buffer = bytearray()
             self.data_received(kept)
+        if self.is_last and not self._must_wait() and self._transport is not None:
+            self._transport.close()
 
     # -- aiohttp ----------------------------------------------------------------------------
 
@@ -331,7 +339,7 @@ class FrontDoor(asyncio.Protocol):
     @property
     def is_last(self) -> bool:
         """Whether the connection ends here: nothing is owed any more and nothing more is read."""
-        return self.refused and self.owed <= 0
+        return (self.refused or self.said_all) and self.owed <= 0
 
     async def write(self, data: bytes) -> None:
         """Write, then wait until the client has taken enough of it."""

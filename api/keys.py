@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 PREFIX: Final = b"/v2/keys"
 METHODS: Final = ("HEAD", "GET", "PUT", "POST", "DELETE")
+
+
+_logger = logging.getLogger("api")
 
 
 class Keys:
@@ -106,6 +110,10 @@ class Keys:
     def _end(self, begun: tuple[str, float], asked: Read | Write, reply: Reply) -> Response:
         label, started_s = begun
         meter = self._backend.meter
+        if _logger.isEnabledFor(logging.DEBUG):
+            key = asked.key if isinstance(asked, Read) else asked.command.key
+            took_ms = 1000 * (time.perf_counter() - started_s)
+            _logger.debug("%s %a: %d in %.3f ms", label, key, reply.status, took_ms)
         if not reply.ok:
             meter.failed[label, reply.status] += 1
             return self._response(reply)

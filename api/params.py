@@ -55,7 +55,7 @@ class Watch:
 class Write:
     """A command for the log, and whether the reply should leave out the nodes."""
 
-    command: c.Command
+    command: c.KeyCommand
     no_value: bool
 
 
@@ -116,7 +116,7 @@ _PLAIN: Final[dict[str, Callable[[bytes], KeyRequest]]] = {
 }
 
 
-def _put(key: bytes, fields: _Fields) -> c.Command:
+def _put(key: bytes, fields: _Fields) -> c.KeyCommand:
     conditional = fields.prev_index > 0 or fields.prev_value != b""
     if fields.prev_exist is False:
         return c.Create(key, fields.value, fields.dir, fields.ttl)
@@ -134,7 +134,7 @@ def _put(key: bytes, fields: _Fields) -> c.Command:
     return c.Set(key, fields.value, fields.dir, fields.ttl, fields.refresh)
 
 
-def _delete(key: bytes, fields: _Fields) -> c.Command:
+def _delete(key: bytes, fields: _Fields) -> c.KeyCommand:
     if fields.prev_index > 0 or fields.prev_value:
         return c.CompareAndDelete(key, fields.prev_value, fields.prev_index)
     return c.Delete(key, fields.dir, fields.recursive)

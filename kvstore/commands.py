@@ -111,19 +111,13 @@ class SetClusterVersion(msgspec.Struct, tag="version", array_like=True, frozen=T
     version: str
 
 
+# What clients ask for.
+KeyCommand: TypeAlias = (
+    Set | Create | CreateInOrder | Update | CompareAndSwap | Delete | CompareAndDelete
+)
+
 Command: TypeAlias = (
-    Set
-    | Create
-    | CreateInOrder
-    | Update
-    | CompareAndSwap
-    | Delete
-    | CompareAndDelete
-    | Sync
-    | AddMember
-    | UpdateMember
-    | PublishMember
-    | SetClusterVersion
+    KeyCommand | Sync | AddMember | UpdateMember | PublishMember | SetClusterVersion
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -106,6 +106,8 @@ class Process:
             timing=Timing(config.heartbeat_interval_ms, config.election_timeout_ms),
             fsync=not config.unsafe_no_fsync,
         )
+        if config.unsafe_no_fsync:
+            _logger.warning("not waiting for the disk: a power loss undoes acknowledged writes")
         node = Node(self._machine, node_config, identity=identity, bootstrap=first, on_fatal=_die)
         _logger.info(
             "starting member %x in cluster %x", node.identity.member_id, node.identity.cluster_id

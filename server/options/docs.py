@@ -9,7 +9,7 @@ from pathlib import Path
 from server.options.option import Option
 from server.options.table import OPTIONS, treatment
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
 _INTRODUCTION = """\
 # Configuration

@@ -11,16 +11,16 @@ from server.version import ETCD_VERSION, __version__
 USAGE = """\
 Usage:
 
-  etcd [flags]
-    Start a server (pyetcd, an etcd-v2-compatible server, also works under the name etcd).
+  pyetcd [flags]
+    Start a server. It is also installed under the name etcd.
 
-  etcd --version
+  pyetcd --version
     Show the version of etcd this server answers as, and its own.
 
-  etcd -h | --help
-    Show the help information about etcd.
+  pyetcd -h | --help
+    Show this help.
 
-  etcd --config-file
+  pyetcd --config-file FILE
     Path to the server configuration file. Note that if a configuration file is provided, other \
 command line flags and environment variables will be ignored.
 """
@@ -31,14 +31,14 @@ some-name in a YAML file given with --config-file. A flag wins over a variable.
 
 Examples:
   One member for development, on http://127.0.0.1:2379:
-    etcd --data-dir /tmp/etcd-data
+    pyetcd --data-dir ./node1
 
   One member that other machines can reach:
-    etcd --name node1 --data-dir /var/lib/etcd \\
+    pyetcd --name node1 --data-dir /var/lib/etcd \\
       --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls http://10.0.0.1:2379
 
   The same from the environment, as service managers do it:
-    ETCD_NAME=node1 ETCD_DATA_DIR=/var/lib/etcd etcd
+    ETCD_NAME=node1 ETCD_DATA_DIR=/var/lib/etcd pyetcd
 """
 
 
@@ -46,7 +46,7 @@ _NOTES = {
     "ignored": " Ignored.",
     "not yet": " Not supported yet.",
     "refused": " Not supported.",
-    "without effect": " Not supported yet.",
+    "without effect": " Without effect yet.",
 }
 
 
@@ -65,7 +65,8 @@ def _row(option: Option) -> str:
         return f"  --{option.name}\n    {option.help}\n"
     default = "${name}.etcd" if option.name == "data-dir" else option.default
     note = _NOTES.get(treatment(option), "")
-    return f"  --{option.name} '{default}'\n    {option.help}{note}\n"
+    text = option.help if option.help == note.strip() else option.help + note
+    return f"  --{option.name} '{default}'\n    {text}\n"
 
 
 def version_text() -> str:

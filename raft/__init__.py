@@ -2,8 +2,9 @@
 
 Start with `machine` (what the package drives) and `node` (its door). Below that: `driver` (what
 happens in which order), `engine` and `log` (PySyncObj behind its fence), `batch` (what an entry
-holds), `journal` and `records` (the log on disk), `snapshots` and `compaction` (what makes the log
-short again), `clock` (cluster time), `disk` and `transport` (the seams that simulation replaces).
+holds), `journal` and `records` (the log on disk), `space` (room for it), `snapshots` and
+`compaction` (what makes the log short again), `clock` (cluster time), `disk` and `transport` (the
+seams that simulation replaces).
 
 PySyncObj gives elections, vote rules, log bookkeeping and the commit loop; everything that makes
 these safe is ours (docs/adr/0001). The package knows no keys: a StateMachine is handed in.

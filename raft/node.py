@@ -10,8 +10,6 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import logging
 import secrets
 from dataclasses import dataclass, field
@@ -27,10 +25,12 @@ from raft.errors import Refused
 from raft.journal import Entry, Identity, Journal
 from raft.log import Log
 from raft.snapshots import SnapshotMeta, SnapshotStore
+from raft.space import Space
 from raft.transport import Alone
 from raft.unsafe_disk import UnsafeDisk
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from raft.machine import StateMachine
@@ -40,10 +40,6 @@ ReplyT = TypeVar("ReplyT")
 # The initial configuration has the term etcd gives it, so the first leader has term 2.
 _FIRST_INDEX: Final = 1
 _FIRST_TERM: Final = 1
-
-# Below this much free space writes are refused: what is promised must still fit, and a snapshot.
-FREE_BYTES_MIN: Final = 32 << 20
-_SPACE_CHECK_S: Final = 1.0
 
 _logger = logging.getLogger("raft")
 
@@ -124,9 +120,7 @@ class Node(Generic[ReplyT]):
         self._cluster_clock = ClusterClock(self._clock)
         if self._standing is not None:
             self._cluster_clock.saw(self._standing.stamp_ns)
-        self._space_timer: asyncio.TimerHandle | None = None
-        self._no_spare = False
-        self._preparing: asyncio.Task[None] | None = None
+        self._space = Space(self._disk, config.journal_directory, self._journal, on_fatal=on_fatal)
 
     @property
     def _standing(self) -> batch.Standing | None:
@@ -191,7 +185,7 @@ class Node(Generic[ReplyT]):
             request_timeout_ms=self._config.request_timeout_ms,
             applied=self._base,
             on_applied=self._applied,
-            on_no_room=self._prepare_journal,
+            on_no_room=self._space.prepare,
             on_fatal=self._on_fatal,
         )
         self._driver.peers = peers
@@ -210,75 +204,23 @@ class Node(Generic[ReplyT]):
             # PySyncObj takes the first entry of a log for applied; so it is, by definition.
             self._driver.apply_entry(_FIRST_INDEX, self._log.entries[0][0])
         self._driver.start()
-        self._watch_disk()
+        self._space.start(self._driver)
 
     async def stop(self) -> None:
         """Leave; what was acknowledged is on disk already."""
-        if self._space_timer is not None:
-            self._space_timer.cancel()
         await self.compactor.stop()
         await self._driver.stop()
-        if self._preparing is not None:
-            await asyncio.wait([self._preparing])
+        await self._space.stop()
         self._journal.close()
 
     def _applied(self) -> None:
         self.compactor.applied(self._driver.applied_index, self._encode_standing)
-        if not self._no_spare:
-            self._prepare_journal()
+        self._space.used()
 
     def _encode_standing(self) -> bytes:
         peers = self._driver.peers
         assert peers is not None
         return batch.encode_standing(batch.Standing(peers, self._driver.applied_stamp_ns))
-
-    # -- disk -------------------------------------------------------------------------------
-
-    def _watch_disk(self) -> None:
-        self._space_timer = asyncio.get_running_loop().call_later(_SPACE_CHECK_S, self._watch_disk)
-        self._prepare_journal()
-        try:
-            self._look_at_disk()
-        except OSError as error:
-            self._on_fatal(error)
-
-    def _look_at_disk(self) -> None:
-        directory = self._config.journal_directory
-        free_bytes = self._disk.free_bytes(directory)
-        full = free_bytes < FREE_BYTES_MIN or self._no_spare
-        if full == self._driver.disk_full:
-            return
-        self._driver.set_disk_full(full=full)
-        if full:
-            _logger.warning(
-                "the disk of %s is full (%d bytes are free, %d are needed): refusing writes, "
-                "serving reads",
-                directory,
-                free_bytes,
-                FREE_BYTES_MIN,
-            )
-        else:
-            _logger.info("the disk of %s has room again: accepting writes", directory)
-
-    def _prepare_journal(self) -> None:
-        wanted = self._journal.needs_preparing or self._driver.wants_room
-        if wanted and self._preparing is None:
-            self._preparing = asyncio.create_task(self._prepare())
-
-    async def _prepare(self) -> None:
-        try:
-            await asyncio.to_thread(self._journal.prepare)
-            self._no_spare = False
-        except Exception as error:
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            if not full:
-                self._on_fatal(error)
-                return
-            self._no_spare = True
-        finally:
-            self._preparing = None
-        self._look_at_disk()
-        self._driver.wake()
 
     # -- for the server ---------------------------------------------------------------------
 

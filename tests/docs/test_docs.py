@@ -10,7 +10,7 @@ from api.front_door import HEAD_BYTES_MAX
 from kvstore import KEY_BYTES_MAX, KEY_DEPTH_MAX
 from kvstore.errors import CODES
 from kvstore.history import EVENTS_MAX
-from raft.node import FREE_BYTES_MIN
+from raft.space import FREE_BYTES_MIN
 from tests.oracle import Pyetcd, Request, fetch
 
 ROOT = Path(__file__).resolve().parents[2]

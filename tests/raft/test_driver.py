@@ -169,7 +169,7 @@ async def test_no_space_for_the_next_file(
             raise OSError(number, "no")
 
     value = b"x" * (SEGMENT_BYTES * 2 // 3 if large else 500)
-    with small_segments(), mock.patch("raft.node._SPACE_CHECK_S", 0.01):
+    with small_segments(), mock.patch("raft.space._CHECK_S", 0.01):
         async with running(disk) as member:
             disk.before = refuse
             futures = [member.propose(Set(b"/k%d" % i, value)) for i in range(100)]

@@ -1,0 +1,129 @@
+"""Room on the disk: seen to before it is needed, and writes refused while there is none.
+
+Laws:
+
+* The log never has to make a file at the moment it is written to: the next one is made ahead of
+  need, in a thread, and that is where a full disk shows, harmlessly.
+* While the disk is full, or the next file cannot be made, writes are refused and reads go on. It is
+  looked at every second, so the server recovers by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from raft.disk import Disk
+    from raft.journal import Journal
+
+# Below this much free space writes are refused: what is promised must still fit, and a snapshot.
+FREE_BYTES_MIN: Final = 32 << 20
+_CHECK_S: Final = 1.0
+
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+_logger = logging.getLogger("raft")
+
+
+class Writes(Protocol):
+    """What must know of a full disk: the driver."""
+
+    wants_room: bool
+
+    @property
+    def disk_full(self) -> bool: ...
+
+    def set_disk_full(self, *, full: bool) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+class Space:
+    """Watches the disk of the journal and has its next file made."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        journal: Journal,
+        *,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._journal = journal
+        self._on_fatal = on_fatal
+        self._writes: Writes | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        # The last try to make the next file failed for want of room.
+        self._no_spare = False
+
+    def start(self, writes: Writes) -> None:
+        """Begin to watch; must be called on the event loop."""
+        self._writes = writes
+        self._watch()
+
+    async def stop(self) -> None:
+        """End watching; a file that is being made is finished first."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
+
+    def used(self) -> None:
+        """Learn that something was written: the next file may be wanted now."""
+        if not self._no_spare:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Have the next file made if one is wanted and none is being made."""
+        wanted = self._journal.needs_preparing or (self._writes and self._writes.wants_room)
+        if wanted and self._preparing is None:
+            self._preparing = asyncio.create_task(self._prepare())
+
+    def _watch(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_CHECK_S, self._watch)
+        self.prepare()
+        try:
+            self._look()
+        except OSError as error:
+            self._on_fatal(error)
+
+    async def _prepare(self) -> None:
+        try:
+            await asyncio.to_thread(self._journal.prepare)
+            self._no_spare = False
+            self._look()
+        except Exception as error:
+            if not (isinstance(error, OSError) and error.errno in _NO_SPACE):
+                self._on_fatal(error)
+                return
+            self._no_spare = True
+            self._look()
+        finally:
+            self._preparing = None
+        if self._writes is not None:
+            self._writes.wake()
+
+    def _look(self) -> None:
+        free_bytes = self._disk.free_bytes(self._directory)
+        full = free_bytes < FREE_BYTES_MIN or self._no_spare
+        if self._writes is None or full == self._writes.disk_full:
+            return
+        self._writes.set_disk_full(full=full)
+        if full:
+            _logger.warning(
+                "the disk of %s is full (%d bytes are free, %d are needed): refusing writes, "
+                "serving reads",
+                self._directory,
+                free_bytes,
+                FREE_BYTES_MIN,
+            )
+        else:
+            _logger.info("the disk of %s has room again: accepting writes", self._directory)

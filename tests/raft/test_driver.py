@@ -60,12 +60,12 @@ def cause(future: asyncio.Future[Reply]) -> str:
 
 @pytest.fixture
 def made_in_write() -> Iterator[list[int]]:
-    """Files that a write had to make because there was no spare; the first of a journal is one."""
+    """Sizes of the files that a write had to make or to enlarge, but for a journal's first."""
     made: list[int] = []
     take = SpareFile.take
 
     def watched(self: SpareFile, size_bytes: int) -> Spare:
-        if self._spare is None and self._made:
+        if self._made and self.size_bytes < size_bytes:
             made.append(size_bytes)
         return take(self, size_bytes)
 

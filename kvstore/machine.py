@@ -110,9 +110,12 @@ class Machine:
         store = Store()
         store.index, store.now_ns, store.wall_ns = head.index, head.now_ns, head.wall_ns
         store.stats = head.stats
-        while len(store.history.events) < head.events:
+        # Counted as they come: a history with narrower bounds may keep fewer.
+        events = 0
+        while events < head.events:
             for event in _events_decoder.decode(next(chunks)):
                 store.history.append(event)
+                events += 1
         store.tree = Tree()
         store.tree.load(_node(row) for chunk in chunks for row in _rows_decoder.decode(chunk))
         self.store = store

@@ -35,6 +35,10 @@ _RETRY_S: Final = 30.0
 _logger = logging.getLogger("etcdserver")
 
 
+class _GivenUp(Exception):
+    """The server stops; between two chunks is the moment to leave off."""
+
+
 class Compactor:
     """Decides when to take a snapshot, and takes it."""
 
@@ -66,11 +70,12 @@ class Compactor:
         self._last_commands = last_commands
         self._task: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
+        self._stopping = False
         self.on_saved: Callable[[float], None] = lambda _took_s: None
 
     def applied(self, index: int, encode_config: Callable[[], bytes]) -> None:
         """Learn that the state machine stands at `index`; begin a snapshot if one is due."""
-        if self._task is not None or index <= self.last_index:
+        if self._task is not None or self._stopping or index <= self.last_index:
             return
         commands = self._log.commands_up_to(index)
         due = commands - self._last_commands >= self._snapshot_count
@@ -82,8 +87,8 @@ class Compactor:
 
     async def stop(self) -> None:
         """Give up a snapshot that is being taken; the log still has everything."""
+        self._stopping = True
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _save(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
@@ -95,10 +100,9 @@ class Compactor:
             await self._flush()
             self.last_index, self._last_commands = meta.index, meta.commands
             self.on_saved(loop.time() - started_s)
-            base = await self._compact(meta)
-            _logger.info(
-                "saved snapshot at index %d; the log now begins at index %d", meta.index, base
-            )
+            await self._compact(meta)
+        except _GivenUp:
+            _logger.info("gave up the snapshot at index %d: the server stops", meta.index)
         except Exception as error:
             # The log is whole, so nothing is lost, and dying would not mend it.
             _logger.error("could not save a snapshot at index %d: %s", meta.index, error)
@@ -106,20 +110,26 @@ class Compactor:
         finally:
             self._task = None
 
-    async def _compact(self, meta: SnapshotMeta) -> int:
-        """Drop the log that is no longer needed; return where it begins now."""
+    async def _compact(self, meta: SnapshotMeta) -> None:
+        """Drop the log and the snapshots that are no longer needed."""
         base = self._log.window_start(
             meta.index, commands=TRAILING_COMMANDS, size_bytes=TRAILING_BYTES_MAX
         )
         self._log.compact(base)
-        await asyncio.to_thread(self._journal.compact, base)
-        await asyncio.to_thread(self._snapshots.purge, self._snapshots_max)
-        return base
+        _logger.info("saved snapshot at index %d; the log now begins at index %d", meta.index, base)
+        try:
+            await asyncio.to_thread(self._journal.compact, base)
+            await asyncio.to_thread(self._snapshots.purge, self._snapshots_max)
+        except Exception as error:
+            # They take room and do no harm; the next snapshot tries again.
+            _logger.error("could not remove what that snapshot made superfluous: %s", error)
 
     async def _write(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
         writer = await asyncio.to_thread(self._snapshots.begin, meta)
         try:
             for chunk in chunks:
+                if self._stopping:
+                    raise _GivenUp
                 await asyncio.to_thread(writer.write, chunk)
             await asyncio.to_thread(writer.commit)
         except BaseException:

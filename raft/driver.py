@@ -116,6 +116,7 @@ class Driver(Generic[ReplyT]):
         # The write that is under way in a thread.
         self._write: asyncio.Future[int] | None = None
         self._stopped = False
+        self._failed = False
         self.sync_average_ns = 0.0
         self.on_sync: Callable[[int], None] = lambda _took_ns: None
         self._slow_disk = False
@@ -138,7 +139,8 @@ class Driver(Generic[ReplyT]):
             self._ticker.cancel()
         if self._write is not None:
             await asyncio.wait([self._write])
-            self._guarded(self._finish)
+            if not self._failed:
+                self._guarded(self._finish)
         unproposed = {number for number, _command in self._waiting}
         for number, (_deadline, future) in self._pending.items():
             self._fail(future, STOPPED if number in unproposed else STOPPED_UNKNOWN)
@@ -207,8 +209,11 @@ class Driver(Generic[ReplyT]):
     def flush(self) -> asyncio.Future[None]:
         """Return a future that is done once everything buffered in the journal is on disk."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self._flushes.append(future)
-        self.wake()
+        if self._stopped:
+            future.cancel()
+        else:
+            self._flushes.append(future)
+            self.wake()
         return future
 
     def wake(self) -> None:
@@ -229,7 +234,7 @@ class Driver(Generic[ReplyT]):
         try:
             step()
         except Exception as error:
-            self._stopped = True
+            self._stopped = self._failed = True
             self._on_fatal(error)
 
     def _advance(self) -> None:

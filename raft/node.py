@@ -208,8 +208,8 @@ class Node(Generic[ReplyT]):
 
     async def stop(self) -> None:
         """Leave; what was acknowledged is on disk already."""
-        await self.compactor.stop()
         await self._driver.stop()
+        await self.compactor.stop()
         await self._space.stop()
         self._journal.close()
 

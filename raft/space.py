@@ -83,7 +83,11 @@ class Space:
 
     def prepare(self) -> None:
         """Have the next file made if one is wanted and none is being made."""
-        wanted = self._journal.needs_preparing or (self._writes and self._writes.wants_room)
+        wanted = (
+            self._no_spare
+            or self._journal.needs_preparing
+            or (self._writes is not None and self._writes.wants_room)
+        )
         if wanted and self._preparing is None:
             self._preparing = asyncio.create_task(self._prepare())
 
@@ -97,19 +101,25 @@ class Space:
 
     async def _prepare(self) -> None:
         try:
-            await asyncio.to_thread(self._journal.prepare)
-            self._no_spare = False
+            self._no_spare = not await self._make()
             self._look()
         except Exception as error:
-            if not (isinstance(error, OSError) and error.errno in _NO_SPACE):
-                self._on_fatal(error)
-                return
-            self._no_spare = True
-            self._look()
+            self._on_fatal(error)
+            return
         finally:
             self._preparing = None
         if self._writes is not None:
             self._writes.wake()
+
+    async def _make(self) -> bool:
+        """Make the next file; tell whether there was room for it."""
+        try:
+            await asyncio.to_thread(self._journal.prepare)
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            return False
+        return True
 
     def _look(self) -> None:
         free_bytes = self._disk.free_bytes(self._directory)

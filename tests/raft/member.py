@@ -1,6 +1,7 @@
 """One member in this process, on a simulated disk that can be slow, stuck or unwilling."""
 
 import asyncio
+import errno
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,7 +14,7 @@ from raft.clock import Clock
 from raft.disk import Disk
 from raft.driver import SLOW_SYNC_NS
 from raft.journal import Entry, Journal, Recovered
-from tests.raft.simulated_disk import SimulatedDisk, SimulatedFile
+from tests.raft.simulated_disk import PowerLoss, SimulatedDisk, SimulatedFile
 
 ME = Identity(7, 9)
 WAL, SNAP = "/wal", "/snap"
@@ -31,6 +32,13 @@ class HookedDisk(SimulatedDisk):
         self.before: Callable[[str, str], None] = lambda _operation, _path: None
         self.mkdir(WAL)
         self.mkdir(SNAP)
+
+    def operate(self) -> None:
+        """Count an operation; without power it fails as the operating system tells it."""
+        try:
+            super().operate()
+        except PowerLoss:
+            raise OSError(errno.EIO, "the power is gone") from None
 
     def open(self, path: str, create: bool = False) -> SimulatedFile:
         """Open; only what creates is asked for."""

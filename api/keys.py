@@ -143,7 +143,7 @@ class Keys:
         backend = self._backend
         store = backend.machine.store
         backend.meter.watch_requests += 1
-        feed = Feed(backend.feeds, once=not asked.stream)
+        feed = Feed(backend.feeds)
         index = store.index
         try:
             feed.watcher = store.watch(

@@ -28,13 +28,12 @@ EVENTS_MAX: Final = 1000
 class Feed:
     """The events for one long poll or stream."""
 
-    __slots__ = ("_events", "_feeds", "_wake", "ended", "on_overflow", "once", "watcher")
+    __slots__ = ("_events", "_feeds", "_wake", "ended", "on_overflow", "watcher")
 
-    def __init__(self, feeds: Feeds, *, once: bool) -> None:
+    def __init__(self, feeds: Feeds) -> None:
         self._feeds = feeds
         self._events: deque[bytes] = deque()
         self._wake: asyncio.Future[None] | None = None
-        self.once = once
         self.ended = False
         # Ends the connection: its writer may be waiting for a reader that is gone.
         self.on_overflow: Callable[[], None] = self.end

@@ -164,8 +164,7 @@ class Driver(Generic[ReplyT]):
         """Refuse writes from now on, those in the queue included, or take them again."""
         self._disk_full = full
         while full and self._waiting:
-            number, command = self._waiting.popleft()
-            self._waiting_bytes -= len(command)
+            number, _command = self._pop_waiting()
             waiter = self._pending.pop(number, None)
             if waiter is not None:
                 self._fail(waiter[1], NO_SPACE)
@@ -296,6 +295,11 @@ class Driver(Generic[ReplyT]):
                 self._handed_in_bytes += len(entry)
                 self._engine.propose(entry)
 
+    def _pop_waiting(self) -> tuple[int, bytes]:
+        number, command = self._waiting.popleft()
+        self._waiting_bytes -= len(command)
+        return number, command
+
     def _next_commands(self, room: int) -> tuple[list[tuple[int, int]], list[bytes]]:
         """Take the commands of one entry off the queue, with the ids of their proposals."""
         ids: list[tuple[int, int]] = []
@@ -307,8 +311,7 @@ class Driver(Generic[ReplyT]):
             size += len(command) + _RECORD_EXTRA_BYTES if wanted else 0
             if wanted and size > (limit if commands else room):
                 break
-            self._waiting.popleft()
-            self._waiting_bytes -= len(command)
+            self._pop_waiting()
             if wanted:
                 ids.append((self._origin, number))
                 commands.append(command)

@@ -259,10 +259,6 @@ class Node(Generic[ReplyT]):
         return self._cluster_clock.reading()
 
     @property
-    def is_ready_leader(self) -> bool:
-        return self._engine.is_ready_leader
-
-    @property
     def driver(self) -> Driver[ReplyT]:
         """For the metrics of proposals and syncs."""
         return self._driver

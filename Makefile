@@ -4,13 +4,16 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run test tools check bench clean
+.PHONY: help run cluster test tools check bench clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
 
 run: $(VENV)/run.stamp ## set up, then serve http://127.0.0.1:2379 with data in ./default.etcd
 	exec $(BIN)/pyetcd $(ARGS)
+
+cluster: $(VENV)/run.stamp ## set up, then run three members in this terminal, the first on 2379
+	exec $(BIN)/python -m deploy.local_cluster $(ARGS)
 
 test: tools $(VENV)/test.stamp ## set up, then run all tests
 	$(BIN)/pytest $(ARGS)

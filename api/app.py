@@ -2,8 +2,8 @@
 
 Laws:
 
-* Routing is Go's ServeMux: OPTIONS answers everywhere, an unclean path is redirected, then the
-  exact path or a "/"-ended prefix decides (contract/keys.md section 1).
+* Routing is Go's ServeMux: an unclean path is redirected, then the exact path or a "/"-ended prefix
+  decides; on the client port OPTIONS is answered before (contract/keys.md section 1).
 * Nothing a client sends leads to a 5xx or a traceback; what still does is a bug, logged as one.
 * A client that goes away cancels its handler, which frees its watcher.
 """
@@ -76,17 +76,20 @@ class App:
         *,
         cors: frozenset[str] = frozenset(),
         host_whitelist: frozenset[str] = frozenset("*"),
+        answers_options: bool = False,
         express: Asks | None = None,
         connections_max: int | None = None,
     ) -> None:
         """A route that ends in "/" serves everything below it.
 
+        `answers_options`: OPTIONS is answered for every path, and never seen by a handler.
         `express` is the handler of the express lane, if there shall be one.
         """
         self._routes = {path: handler for path, handler in routes.items() if path[-1:] != b"/"}
         self._prefixes = [(p, handler) for p, handler in routes.items() if p[-1:] == b"/"]
         self._cors = cors
         self._host_whitelist = host_whitelist
+        self._answers_options = answers_options
         self._server = _Server(self._handle)
         # The express lane serves everyone alike, so it is closed where that would be wrong.
         open_to_all = cors <= {"*"} and "*" in host_whitelist
@@ -145,7 +148,7 @@ class App:
             host = _host_name(headers.get("Host", ""))
             if host not in self._host_whitelist:
                 return _misdirected(host)
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" and self._answers_options:
             return Response(200)
         path, query = target.split(raw)
         cleaned = target.clean(path)

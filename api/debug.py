@@ -36,7 +36,17 @@ class Debug:
     def _vars(self) -> list[tuple[str, object]]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         collections = [generation["collections"] for generation in gc.get_stats()]
-        status = self._backend.node.status
+        node = self._backend.node
+        status = node.status
+        progress = dict(node.progress)
+        if status.is_leader:
+            # A leader counts itself; what it is sure of is what is committed.
+            own = (status.commit_index, status.commit_index + 1, "StateReplicate")
+            progress.setdefault(node.identity.member_id, own)
+        shown_progress = {
+            f"{member:x}": {"match": match, "next": following, "state": state}
+            for member, (match, following, state) in sorted(progress.items())
+        }
         return [
             ("cmdline", sys.orig_argv),
             ("file_descriptor_limit", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
@@ -50,9 +60,9 @@ class Debug:
                     "vote": f"{status.vote:x}",
                     "commit": status.commit_index,
                     "lead": f"{status.leader:x}",
-                    "raftState": "StateLeader" if status.is_leader else "StateFollower",
+                    "raftState": status.state,
                     "applied": status.applied_index,
-                    "progress": {},
+                    "progress": shown_progress,
                     "leadtransferee": "0",
                 },
             ),

@@ -152,6 +152,7 @@ class Keys:
                 since=asked.since,
                 recursive=asked.recursive,
                 stream=asked.stream,
+                lost=feed.end,
             )
         except EtcdError as error:
             feed.close()

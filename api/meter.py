@@ -48,7 +48,6 @@ class Meter:
         self.watch_requests = 0
         self.syncs = Histogram(SYNC_BUCKETS_S)
         self.snapshots = Histogram(SYNC_BUCKETS_S)
-        self.leader_changes = 0
 
     def succeeded(self, method: str, took_s: float) -> None:
         histogram = self.durations.get(method)

@@ -58,6 +58,7 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         yield from self._agreement()
+        yield from self._peers()
         yield from self._store()
         yield from self._http()
         yield from self._disk()
@@ -67,7 +68,7 @@ class _Collector:
         status = node.status
         yield _gauge("etcd_server_has_leader", "Whether a leader exists.", bool(status.leader))
         yield _gauge("etcd_server_is_leader", "Whether this member leads.", status.is_leader)
-        seen = self._backend.meter.leader_changes
+        seen = node.leader_changes
         yield _counter("etcd_server_leader_changes_seen", "Leader changes seen.", seen)
         committed, applied = status.commit_index, status.applied_index
         # These two are gauges in etcd as well, for all their names.
@@ -83,6 +84,29 @@ class _Collector:
         cluster = versions.cluster.rpartition(".")[0]
         yield _labelled("etcd_cluster_version", "Version.", "cluster_version", cluster)
         yield _labelled("pyetcd_version", "Our own version.", "version", versions.ours)
+
+    def _peers(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        sent = CounterMetricFamily("etcd_network_peer_sent_bytes", "Bytes sent.", labels=["To"])
+        received = CounterMetricFamily(
+            "etcd_network_peer_received_bytes", "Bytes received.", labels=["From"]
+        )
+        failures = CounterMetricFamily(
+            "pyetcd_peer_connect_failures", "Attempts to connect that failed.", labels=["To"]
+        )
+        for member, counters in sorted(self._backend.peer_counters().items()):
+            sent.add_metric([f"{member:x}"], counters.sent_bytes)
+            received.add_metric([f"{member:x}"], counters.received_bytes)
+            failures.add_metric([f"{member:x}"], counters.connect_failures)
+        active = GaugeMetricFamily(
+            "etcd_network_active_peers", "Live connections.", labels=["Local", "Remote"]
+        )
+        node, me = self._backend.node, self._backend.member_id
+        for peer in node.peers:
+            if peer.id != node.identity.member_id and node.connected_since(peer.id) is not None:
+                active.add_metric([me, f"{peer.id:x}"], 1.0)
+        yield from (sent, received, failures, active)
 
     def _store(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily

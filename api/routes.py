@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
-from api.answers import method_not_allowed
 from api.app import App
 from api.debug import Debug
-from api.exchange import Answer, Handler, Request, Response
 from api.keys import Keys
 from api.members import Members
 from api.metrics import Metrics
-from api.render import JSON
+from api.peer_port import PeerPort
 from api.stats import Stats
 from api.status import Status
-from kvstore import register
 
 if TYPE_CHECKING:
     from api.backend import Backend
+    from api.exchange import Handler
 
 
 def client_app(
@@ -30,6 +26,7 @@ def client_app(
     return App(
         _client_routes(backend, keys),
         cors=backend.cors,
+        answers_options=True,
         host_whitelist=backend.host_whitelist,
         express=keys if express else None,
         connections_max=connections_max,
@@ -67,18 +64,12 @@ def _client_routes(backend: Backend, keys: Keys) -> dict[bytes, Handler]:
 
 
 def _peer_routes(backend: Backend) -> dict[bytes, Handler]:
-    async def members(request: Request) -> Answer:
-        if request.method != "GET":
-            return method_not_allowed(("GET",))
-        shown = []
-        for member in register(backend.machine.store.tree):
-            row: dict[str, object] = {"id": member.id, "peerURLs": member.peer_urls}
-            if member.name:
-                row["name"] = member.name
-            if member.client_urls:
-                row["clientURLs"] = member.client_urls
-            shown.append(row)
-        cluster = b"X-Etcd-Cluster-Id: %b\r\n" % backend.cluster_id.encode()
-        return Response(200, JSON + cluster, orjson.dumps(shown) + b"\n")
-
-    return {b"/members": members, b"/version": Status(backend).version}
+    port = PeerPort(backend)
+    return {
+        b"/members": port.members,
+        b"/version": Status(backend).version,
+        b"/raft": port.messages,
+        b"/raft/probing": port.probing,
+        b"/raft/snapshot": port.messages,
+        b"/raft/stream/": port.stream,
+    }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
+
+import orjson
 
 from api.answers import json, message, method_not_allowed
 from kvstore.gojson import rfc3339
@@ -12,9 +15,12 @@ from kvstore.gojson import rfc3339
 if TYPE_CHECKING:
     from api.backend import Backend
     from api.exchange import Answer, Request
+    from raft.traffic import Flow, Follower
 
 METHODS: Final = ("GET",)
 _NS_PER_S: Final = 1_000_000_000
+# What etcd begins the search for the lowest latency with.
+_NEVER_REACHED_MS: Final = float(1 << 63)
 
 
 class Stats:
@@ -26,24 +32,23 @@ class Stats:
     async def self_(self, request: Request) -> Answer:
         if request.method not in METHODS:
             return method_not_allowed(METHODS)
-        backend = self._backend
-        status = backend.node.status
-        # DEVIATES: etcd says StateLeader on a follower that has lost its leader.
-        state = "StateLeader" if status.is_leader else "StateFollower"
-        uptime_ns = time.time_ns() - backend.leader_since_ns
+        backend, node = self._backend, self._backend.node
+        status, traffic = node.status, node.traffic
+        since_ns = node.leader_since_ns
         return json(
             {
                 "name": backend.name,
                 "id": backend.member_id,
-                "state": state,
+                # DEVIATES: etcd says StateLeader on a follower that has lost its leader.
+                "state": status.state,
                 "startTime": local_time(backend.started_ns),
                 "leaderInfo": {
                     "leader": f"{status.leader:x}" if status.leader else "",
-                    "uptime": go_duration(max(0, uptime_ns)),
-                    "startTime": local_time(backend.leader_since_ns),
+                    "uptime": go_duration(max(0, time.time_ns() - since_ns)),
+                    "startTime": local_time(since_ns),
                 },
-                "recvAppendRequestCnt": 0,
-                "sendAppendRequestCnt": 0,
+                **_flow("recv", traffic.receiving),
+                **_flow("send", traffic.sending),
             },
             newline=False,
         )
@@ -51,15 +56,56 @@ class Stats:
     async def leader(self, request: Request) -> Answer:
         if request.method not in METHODS:
             return method_not_allowed(METHODS)
-        if not self._backend.node.status.is_leader:
+        node = self._backend.node
+        if not node.status.is_leader:
             return message(403, "not current leader")
-        return json({"leader": self._backend.member_id, "followers": {}}, newline=False)
+        me = node.identity.member_id
+        followers = {
+            f"{peer.id:x}": _follower(node.traffic.follower(peer.id))
+            for peer in node.peers
+            if peer.id != me
+        }
+        shown = {"leader": self._backend.member_id, "followers": dict(sorted(followers.items()))}
+        return json(shown, newline=False)
 
     async def store(self, request: Request) -> Answer:
         if request.method not in METHODS:
             return method_not_allowed(METHODS)
         store = self._backend.machine.store
         return json({**store.stats.as_etcd(), "watchers": store.watchers.count}, newline=False)
+
+
+def _flow(direction: str, flow: Flow) -> dict[str, object]:
+    """Appends in one direction; a rate of nothing is left out."""
+    messages, size_bytes = flow.rates()
+    shown: dict[str, object] = {f"{direction}AppendRequestCnt": flow.count}
+    if messages:
+        shown[f"{direction}PkgRate"] = go_number(messages)
+    if size_bytes:
+        shown[f"{direction}BandwidthRate"] = go_number(size_bytes)
+    return shown
+
+
+def _follower(follower: Follower) -> dict[str, object]:
+    minimum_ms = _NEVER_REACHED_MS if follower.minimum_ms is None else follower.minimum_ms
+    return {
+        "latency": {
+            "current": go_number(follower.current_ms),
+            "average": go_number(follower.average_ms),
+            "standardDeviation": go_number(follower.standard_deviation_ms),
+            "minimum": go_number(minimum_ms),
+            "maximum": go_number(follower.maximum_ms),
+        },
+        "counts": {"fail": follower.fail, "success": follower.success},
+    }
+
+
+def go_number(value: float) -> orjson.Fragment:
+    """A number as Go's encoding/json writes a float64."""
+    if value and not 1e-6 <= abs(value) < 1e21:
+        return orjson.Fragment(repr(value).replace("e-0", "e-"))
+    text = f"{Decimal(repr(value)):f}"
+    return orjson.Fragment(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 def local_time(unix_ns: int) -> str:

@@ -5,8 +5,9 @@ Laws:
 * A feed is bounded. A stream whose reader is too slow for its bound is ended, so that the client
   sees a closed connection and resumes by waitIndex; no event is ever dropped in silence.
   (DEVIATES: etcd leaves such a stream open and mute.)
-* When the server drains, every feed ends; a one-shot poll then gets an empty answer, which v2
-  clients know as "closed prematurely, ask again".
+* When the server drains, or a member that was far behind has lost the events a feed waits for, the
+  feed ends; a one-shot poll then gets an empty answer, which v2 clients know as "closed
+  prematurely, ask again".
 * Closing a feed frees its watcher. Whoever sends a feed closes it, whatever happens.
 """
 

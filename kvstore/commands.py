@@ -97,6 +97,12 @@ class UpdateMember(msgspec.Struct, tag="member-update", array_like=True, frozen=
     peer_urls: tuple[str, ...]
 
 
+class RemoveMember(msgspec.Struct, tag="member-remove", array_like=True, frozen=True, gc=False):
+    """Take a member out for good: its id is never used again (index +2)."""
+
+    id: int
+
+
 class PublishMember(msgspec.Struct, tag="member-publish", array_like=True, frozen=True, gc=False):
     """Record the name and client URLs a member has started with (index +1)."""
 
@@ -106,7 +112,7 @@ class PublishMember(msgspec.Struct, tag="member-publish", array_like=True, froze
 
 
 class SetClusterVersion(msgspec.Struct, tag="version", array_like=True, frozen=True, gc=False):
-    """Record the version the cluster as a whole speaks (index +1)."""
+    """Record the version the cluster as a whole speaks (index +1, or +0 if it is that already)."""
 
     version: str
 
@@ -117,7 +123,7 @@ KeyCommand: TypeAlias = (
 )
 
 Command: TypeAlias = (
-    KeyCommand | Sync | AddMember | UpdateMember | PublishMember | SetClusterVersion
+    KeyCommand | Sync | AddMember | UpdateMember | RemoveMember | PublishMember | SetClusterVersion
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

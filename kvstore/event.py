@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+# The actions that take a node away.
+REMOVALS: Final = frozenset({b"delete", b"expire", b"compareAndDelete"})
 
 
 class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -6,8 +6,9 @@ Laws:
   clock.
 * `freeze` is quick and may be read at leisure, in chunks, while the store moves on; each chunk
   takes about a millisecond.
-* What `restore` makes of a frozen state is equal to it: the tree, the index, the TTLs, the history
-  and the counters. Watchers are not state: they belong to connections.
+* What `thaw` makes of a frozen state is equal to it: the tree, the index, the TTLs, the history and
+  the counters. Watchers are not state: they belong to connections, and live on when a thawed state
+  takes the place of an old one.
 """
 
 from __future__ import annotations
@@ -68,9 +69,14 @@ class Machine:
 
     def __init__(self) -> None:
         self.store = Store()
+        # What is left of stores that were replaced. Letting go of a million nodes takes half a
+        # second, so it is done piece by piece, one with each batch.
+        self._outdated: list[dict[bytes, Node]] = []
 
     def apply(self, stamp_ns: int, wall_ns: int, commands: Sequence[bytes]) -> list[Reply]:
         """Apply a batch; one reply for each command, in order."""
+        if self._outdated:
+            self._outdated.pop()
         store = self.store
         # Cluster time never runs backwards, whatever a stamp says.
         store.now_ns, store.wall_ns = max(stamp_ns, store.now_ns), wall_ns
@@ -99,8 +105,12 @@ class Machine:
         )
         return _chunks(_encoder.encode(head), list(store.history.events), nodes)
 
-    def restore(self, chunks: Iterable[bytes]) -> None:
-        """Replace the state by a frozen one. Watchers are forgotten with the store they watched."""
+    @staticmethod
+    def thaw(chunks: Iterable[bytes]) -> Store:
+        """Make a store of a frozen state; in any thread, since it touches nothing else.
+
+        Raises UnknownFormat.
+        """
         chunks = iter(chunks)
         head = _head_decoder.decode(next(chunks))
         if head.version != FORMAT_VERSION:
@@ -116,9 +126,18 @@ class Machine:
             for event in _events_decoder.decode(next(chunks)):
                 store.history.append(event)
                 events += 1
-        store.tree = Tree()
         store.tree.load(_node(row) for chunk in chunks for row in _rows_decoder.decode(chunk))
-        self.store = store
+        return store
+
+    def adopt(self, store: Store) -> None:
+        """Go on with a thawed store in place of the old one. Takes milliseconds.
+
+        Live watchers are told what they missed, or that it is lost (see WatcherHub.jump).
+        """
+        old, self.store = self.store, store
+        store.take_over(old)
+        self._outdated += old.tree.nodes.shards
+        old.tree = Tree()
 
     def digest(self) -> str:
         """A fingerprint of everything that must be equal on members that applied the same log."""

@@ -4,8 +4,10 @@ Laws:
 
 * A change of the register is an ordinary write to keys no client can name, so it takes part in the
   one index as etcd's does: adding, changing peer URLs, publishing and the cluster's version count
-  one each (contract/keys.md section 8).
-* Paths and JSON are etcd's own: members/<id>/raftAttributes and members/<id>/attributes.
+  one each, removing counts two (contract/keys.md section 8).
+* Paths and JSON are etcd's own: members/<id>/raftAttributes, members/<id>/attributes and
+  removed_members/<id>.
+* An id that was removed stays removed: it is remembered for ever.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import msgspec
 from kvstore.commands import (
     AddMember,
     Create,
+    Delete,
     PublishMember,
+    RemoveMember,
     Set,
     SetClusterVersion,
     Update,
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from kvstore.tree import Tree
 
 _MEMBERS: Final = CLUSTER_ROOT + b"/members"
+_REMOVED: Final = CLUSTER_ROOT + b"/removed_members"
 _VERSION: Final = CLUSTER_ROOT + b"/version"
 
 
@@ -60,6 +65,14 @@ def updated(command: UpdateMember) -> Update:
     return Update(_key(command.id, b"raftAttributes"), _raft_attributes(command.peer_urls))
 
 
+def removed(command: RemoveMember) -> tuple[Delete, Create]:
+    """The two writes that take a member out and remember its id."""
+    return (
+        Delete(b"%b/%x" % (_MEMBERS, command.id), dir=True, recursive=True),
+        Create(_removed_key(command.id)),
+    )
+
+
 def published(command: PublishMember) -> Set:
     """The write by which a started member tells its name and client URLs."""
     attributes = _Attributes(command.name, command.client_urls)
@@ -78,6 +91,11 @@ def register(tree: Tree) -> list[Member]:
     return sorted((_member(tree, key) for key in keys or ()), key=lambda member: member.id)
 
 
+def is_removed(tree: Tree, member_id: int) -> bool:
+    """Tell whether a member with this id was removed; the id then can't come back."""
+    return _removed_key(member_id) in tree.nodes
+
+
 def cluster_version(tree: Tree) -> str | None:
     """Return the version the cluster has agreed on, None before it has."""
     node = tree.nodes.get(_VERSION)
@@ -86,6 +104,10 @@ def cluster_version(tree: Tree) -> str | None:
 
 def _key(member_id: int, attribute: bytes) -> bytes:
     return b"%b/%x/%b" % (_MEMBERS, member_id, attribute)
+
+
+def _removed_key(member_id: int) -> bytes:
+    return b"%b/%x" % (_REMOVED, member_id)
 
 
 def _raft_attributes(peer_urls: tuple[str, ...]) -> bytes:

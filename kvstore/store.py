@@ -27,6 +27,7 @@ from kvstore.commands import (
     CreateInOrder,
     Delete,
     PublishMember,
+    RemoveMember,
     Set,
     SetClusterVersion,
     Sync,
@@ -47,7 +48,7 @@ from kvstore.node import NS_PER_S, Node, removed_json, written_ttl_json
 from kvstore.paths import ROOTS, USER_ROOT
 from kvstore.stats import Counters
 from kvstore.tree import Tree
-from kvstore.watch import Watcher, WatcherHub
+from kvstore.watch import Watcher, WatcherHub, nobody_to_tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,14 +120,17 @@ class Store:
         since: int,
         recursive: bool,
         stream: bool,
+        lost: Callable[[], None] = nobody_to_tell,
     ) -> Watcher:
         """Have `deliver` called for matching events from index `since` on (0: from now on).
 
-        A one-shot watch that the history answers is delivered before this returns, and is not
+        `lost` is called, and the watcher forgotten, if events it waits for are gone for good. A
+        one-shot watch that the history answers is delivered before this returns, and is not
         registered. A stream gets all matching history and then what comes (DEVIATES: etcd's gets
         the first match and then nothing, ever). Raises EtcdError 401.
         """
-        watcher = Watcher(self.watchers, key, deliver, since=since or self.index + 1)
+        since = since or self.index + 1
+        watcher = Watcher(self.watchers, key, deliver, since=since, lost=lost)
         watcher.recursive, watcher.stream = recursive, stream
         past = self.history.scan(key, recursive=recursive, since=watcher.since, index=self.index)
         for event in past:
@@ -135,6 +139,12 @@ class Store:
                 return watcher
         self.watchers.add(watcher)
         return watcher
+
+    def take_over(self, before: Store) -> None:
+        """Take the watchers of the store this one replaces, and tell them what they missed."""
+        self.watchers = before.watchers
+        missed = [event for event in self.history.events if event.index > before.index]
+        self.watchers.jump(before.index, self.index, missed, before.tree.nodes)
 
     # -- writes -----------------------------------------------------------------------------
 
@@ -161,9 +171,12 @@ class Store:
                 self.apply(members.added(command))
             case UpdateMember():
                 self.apply(members.updated(command))
-            case PublishMember():
+            case RemoveMember():
+                for write in members.removed(command):
+                    self.apply(write)
+            case PublishMember() if not members.is_removed(self.tree, command.id):
                 self.apply(members.published(command))
-            case SetClusterVersion():
+            case SetClusterVersion() if command.version != members.cluster_version(self.tree):
                 self.apply(members.version_set(command))
         return Reply(200, self.index, b"")
 

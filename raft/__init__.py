@@ -11,15 +11,18 @@ these safe is ours (docs/adr/0001). The package knows no keys: a StateMachine is
 """
 
 from raft.batch import Peer
-from raft.engine import Timing
-from raft.errors import ProposalFailed, Refused
+from raft.core import Timing
+from raft.errors import ChangeRefused, ProposalFailed, Refused
 from raft.journal import Identity, IdentityMismatch, JournalCorrupt
 from raft.machine import StateMachine
+from raft.messages import Change
 from raft.node import Bootstrap, Node, NodeConfig, Status
 from raft.snapshots import SnapshotCorrupt
 
 __all__ = [
     "Bootstrap",
+    "Change",
+    "ChangeRefused",
     "Identity",
     "IdentityMismatch",
     "JournalCorrupt",

@@ -5,8 +5,8 @@ Laws:
 * All commands of a batch share one log entry, one fsync, one stamp.
 * The first byte tells our entries from PySyncObj's own (its no-op is 0x01); the next four are the
   number of commands, so that the log can count them without decoding.
-* An entry that carries `peers` is a configuration: the newest one in the log, or in the snapshot,
-  says who the members are.
+* An entry that carries `peers` is a configuration and has a first byte of its own, so that the log
+  notices it as it passes: the newest one in the log, or in the snapshot, says who the members are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Final
 
 import msgspec
 
+NO_OP: Final = b"\x01"
 KIND: Final = 0x64
+CONFIGURATION_KIND: Final = 0x65
 
 # A batch is closed at whichever comes first; a larger command goes alone.
 COMMANDS_MAX: Final = 1024
@@ -60,19 +62,20 @@ _standing_decoder: Final = msgspec.msgpack.Decoder(Standing)
 
 def encode(batch: Batch) -> bytes:
     """Return the bytes of a log entry."""
-    return _PREFIX.pack(KIND, len(batch.commands)) + _encoder.encode(batch)
+    kind = KIND if batch.peers is None else CONFIGURATION_KIND
+    return _PREFIX.pack(kind, len(batch.commands)) + _encoder.encode(batch)
 
 
 def decode(data: bytes) -> Batch | None:
     """Return the batch in a log entry, None for an entry of the engine's own."""
-    if data[0] != KIND:
+    if data[0] not in (KIND, CONFIGURATION_KIND):
         return None
     return _decoder.decode(memoryview(data)[_PREFIX.size :])
 
 
 def count(data: bytes) -> int:
     """Return how many commands a log entry holds."""
-    if data[0] != KIND:
+    if data[0] not in (KIND, CONFIGURATION_KIND):
         return 0
     commands: int = _PREFIX.unpack_from(data)[1]
     return commands

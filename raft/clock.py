@@ -40,28 +40,32 @@ class ClusterClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last_ns = 0
-        self._since_ns = clock.monotonic_ns()
-
-    @property
-    def last_ns(self) -> int:
-        """The last stamp seen or made."""
-        return self._last_ns
+        # The last stamp applied, and when that was.
+        self.applied_ns = 0
+        self._applied_at_ns = clock.monotonic_ns()
+        # As a leader: the last stamp made, and when.
+        self._stamp_ns = 0
+        self._stamped_at_ns = self._applied_at_ns
 
     def saw(self, stamp_ns: int) -> None:
-        """Go on from a stamp found in the log."""
-        if stamp_ns > self._last_ns:
-            self._last_ns = stamp_ns
-            self._since_ns = self._clock.monotonic_ns()
+        """A stamp in the log has been applied."""
+        if stamp_ns > self.applied_ns:
+            self.applied_ns = stamp_ns
+            self._applied_at_ns = self._clock.monotonic_ns()
+
+    def lead(self, stamp_ns: int) -> None:
+        """Make stamps from now on, going on from the last one in the log."""
+        self._stamp_ns = stamp_ns
+        self._stamped_at_ns = self._clock.monotonic_ns()
 
     def stamp(self) -> int:
         """The stamp for a new batch: the last one plus the time gone by since."""
         now_ns = self._clock.monotonic_ns()
-        self._last_ns += now_ns - self._since_ns
-        self._since_ns = now_ns
-        return self._last_ns
+        self._stamp_ns += now_ns - self._stamped_at_ns
+        self._stamped_at_ns = now_ns
+        return self._stamp_ns
 
     def reading(self) -> int:
         """Cluster time as well as this member knows it."""
-        ahead_ns = self._clock.monotonic_ns() - self._since_ns
-        return self._last_ns + min(ahead_ns, READING_AHEAD_MAX_NS)
+        ahead_ns = self._clock.monotonic_ns() - self._applied_at_ns
+        return self.applied_ns + min(ahead_ns, READING_AHEAD_MAX_NS)

@@ -36,7 +36,7 @@ _logger = logging.getLogger("etcdserver")
 
 
 class _GivenUp(Exception):
-    """The server stops; between two chunks is the moment to leave off."""
+    """The snapshot is not wanted any more; the message says why."""
 
 
 class Compactor:
@@ -50,20 +50,25 @@ class Compactor:
         *,
         snapshot_count: int,
         snapshots_max: int,
+        trailing_commands: int,
         last_index: int,
         last_commands: int,
         freeze: Callable[[], Iterator[bytes]],
         flush: Callable[[], Awaitable[None]],
+        needed_from: Callable[[], int | None] = lambda: None,
     ) -> None:
         """`last_*`: index and count of commands of the newest snapshot, 0 for none.
 
-        `flush` makes durable what is buffered in the journal.
+        `flush` makes durable what is buffered in the journal; `needed_from` tells from which index
+        on the log must stay, for somebody who is being sent what comes before.
         """
         self._log = log
         self._journal = journal
         self._snapshots = snapshots
         self._snapshot_count = snapshot_count
         self._snapshots_max = snapshots_max
+        self._trailing_commands = trailing_commands
+        self._needed_from = needed_from
         self._freeze = freeze
         self._flush = flush
         self.last_index = last_index
@@ -82,8 +87,23 @@ class Compactor:
         if not (due or self._log.size_bytes > LOG_BYTES_MAX):
             return
         if asyncio.get_running_loop().time() >= self._not_before_s:
-            meta = SnapshotMeta(index, self._log.term_at(index), encode_config(), commands)
-            self._task = asyncio.create_task(self._save(meta, self._freeze()))
+            self._begin(index, encode_config)
+
+    def _begin(self, index: int, encode_config: Callable[[], bytes]) -> None:
+        commands = self._log.commands_up_to(index)
+        meta = SnapshotMeta(index, self._log.term_at(index), encode_config(), commands)
+        self._task = asyncio.create_task(self._save(meta, self._freeze()))
+
+    async def take(self, index: int, encode_config: Callable[[], bytes]) -> None:
+        """Take a snapshot now, or wait for the one being taken."""
+        if self._task is None and not self._stopping and index > self.last_index:
+            self._begin(index, encode_config)
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def installed(self, meta: SnapshotMeta) -> None:
+        """Learn that a snapshot from elsewhere has been installed."""
+        self.last_index, self._last_commands = meta.index, meta.commands
 
     async def stop(self) -> None:
         """Give up a snapshot that is being taken; the log still has everything."""
@@ -96,13 +116,15 @@ class Compactor:
         started_s = loop.time()
         try:
             await self._write(meta, chunks)
+            if meta.index <= self.last_index:
+                raise _GivenUp("a newer one was installed")
             self._journal.mark_snapshot(meta.index, meta.term)
             await self._flush()
             self.last_index, self._last_commands = meta.index, meta.commands
             self.on_saved(loop.time() - started_s)
             await self._compact(meta)
-        except _GivenUp:
-            _logger.info("gave up the snapshot at index %d: the server stops", meta.index)
+        except _GivenUp as reason:
+            _logger.info("gave up the snapshot at index %d: %s", meta.index, reason)
         except Exception as error:
             # The log is whole, so nothing is lost, and dying would not mend it.
             _logger.error("could not save a snapshot at index %d: %s", meta.index, error)
@@ -113,8 +135,10 @@ class Compactor:
     async def _compact(self, meta: SnapshotMeta) -> None:
         """Drop the log and the snapshots that are no longer needed."""
         base = self._log.window_start(
-            meta.index, commands=TRAILING_COMMANDS, size_bytes=TRAILING_BYTES_MAX
+            meta.index, commands=self._trailing_commands, size_bytes=TRAILING_BYTES_MAX
         )
+        needed = self._needed_from()
+        base = base if needed is None else max(self._log.first_index, min(base, needed))
         self._log.compact(base)
         _logger.info("saved snapshot at index %d; the log now begins at index %d", meta.index, base)
         try:
@@ -129,7 +153,7 @@ class Compactor:
         try:
             for chunk in chunks:
                 if self._stopping:
-                    raise _GivenUp
+                    raise _GivenUp("the server stops")
                 await asyncio.to_thread(writer.write, chunk)
             await asyncio.to_thread(writer.commit)
         except BaseException:

@@ -2,64 +2,74 @@
 
 Laws:
 
-* append -> fdatasync -> commit -> apply -> reply. Nothing is applied, and no reply released, above
-  the index up to which the journal is known to be on disk.
+* append -> send -> fdatasync -> promise -> commit -> apply -> reply. Nothing is promised to another
+  member, applied or answered above the index up to which the journal is known to be on disk.
 * No engine turn happens while something appended is not yet synced.
-* All proposals of a turn share one sync. The sync runs on the event loop, which on a fast disk is
-  quicker than any hand-over, and moves to a thread by itself while the disk is slow.
+* All that came in during a turn shares one sync. With other members to tell, it begins one turn
+  later, so that network and disk work at the same time. It runs on the event loop, which on a fast
+  disk is quicker than any hand-over, and moves to a thread by itself while the disk is slow; a
+  leader goes on beating then, but not for longer than an election time-out.
 * Any exception from the engine, the journal or the state machine is fatal: the process ends without
   another reply.
-* Nothing is appended that might need a new file at once: a disk that is full is found out while a
-  spare file is made, and then writes are refused; the log never dies of it.
-* Every wait ends: a proposal that has no reply after the request time-out fails, saying whether it
-  may still happen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from raft import batch
+from raft.appender import Appender
 from raft.errors import (
+    LEADER_NO_SPACE,
     NO_SPACE,
     STOPPED,
-    STOPPED_UNKNOWN,
-    TIMED_OUT,
-    TIMED_OUT_UNKNOWN,
     TOO_MANY,
+    ChangeRefused,
     ProposalFailed,
 )
+from raft.messages import (
+    Append,
+    AskIndex,
+    Forward,
+    Refused,
+    SnapshotBegin,
+    SnapshotPart,
+    SnapshotTaken,
+    TellIndex,
+)
+from raft.proposals import Intake, Proposals
+from raft.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from raft.clock import Clock, ClusterClock
+    from raft.core import Timing
     from raft.engine import Engine
+    from raft.installs import Receiver, Sender
     from raft.journal import Journal
     from raft.log import Log
     from raft.machine import StateMachine
+    from raft.messages import Change, Message
+    from raft.snapshots import SnapshotMeta
+    from raft.traffic import Traffic
+    from raft.transport import PeerTransport
 
 ReplyT = TypeVar("ReplyT")
-
-# Proposals waiting for their turn. Connections have at most one each, so only very many of them, or
-# a disk that hangs, come near this.
-WAITING_BYTES_MAX: Final = 256 << 20
 
 # A disk whose syncs take longer than this (moving average) gets a thread; below half of it the sync
 # comes back to the event loop. A hand-over costs about 0.1 ms.
 SLOW_SYNC_NS: Final = 1_000_000
 _AVERAGE_WEIGHT: Final = 0.05
 
-# Room in the journal left for what the engine appends by itself: votes and its no-op.
-_ROOM_KEPT_BYTES: Final = 64 * 1024
-# What a record's header adds to an entry, generously.
-_RECORD_EXTRA_BYTES: Final = 128
-
 # etcd's SYNC: while some key has a TTL, the leader logs the time this often.
 STAMP_PERIOD_NS: Final = 500_000_000
-_TICK_S: Final = 0.1
+_TICK_MAX_S: Final = 0.1
+
+_logger = logging.getLogger("raft")
 
 
 class Driver(Generic[ReplyT]):
@@ -72,57 +82,92 @@ class Driver(Generic[ReplyT]):
         journal: Journal,
         machine: StateMachine[ReplyT],
         *,
+        transport: PeerTransport,
         clock: Clock,
         cluster_clock: ClusterClock,
+        timing: Timing,
         origin: int,
         request_timeout_ms: int,
         applied: int,
+        is_removed: Callable[[int], bool],
         on_applied: Callable[[], None],
+        traffic: Traffic,
+        on_configured: Callable[[tuple[batch.Peer, ...]], None],
+        on_members: Callable[[], None],
+        on_removed: Callable[[], None],
         on_no_room: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
+        """`on_configured` is told of each configuration that is applied, `on_members` when another
+        one is in force; `on_removed` when another member says that we are none.
+        """
         self._engine = engine
         self._log = log
         self._journal = journal
         self._machine = machine
+        self._transport = transport
         self._clock = clock
         self._cluster_clock = cluster_clock
-        self._origin = origin
-        self._timeout_ns = request_timeout_ms * 1_000_000
+        self._election_ns = timing.election_ms * 1_000_000
+        self._tick_s = min(timing.heartbeat_ms / 1000, _TICK_MAX_S)
         self._on_applied = on_applied
-        self._on_no_room = on_no_room
+        self._traffic = traffic
+        self._on_configured = on_configured
+        self._on_members = on_members
+        self._on_removed = on_removed
+        self._membership_version = log.membership.version
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
-
-        # Proposals by number, in the order they came: (deadline, future). Those still in `_waiting`
-        # have not been handed to the engine.
-        self._pending: dict[int, tuple[int, asyncio.Future[ReplyT]]] = {}
-        self._waiting: deque[tuple[int, bytes]] = deque()
-        self._waiting_bytes = 0
-        # Entries given to the engine, to compare with what it has appended.
-        self._handed_in_bytes = log.added_bytes
-        self._number = 0
-        self._readers: deque[tuple[int, asyncio.Future[None]]] = deque()
+        timeout_ns = request_timeout_ms * 1_000_000
+        self._proposals: Proposals[ReplyT] = Proposals(origin, timeout_ns, clock.monotonic_ns)
+        self._intake = Intake()
+        # Which member a proposal in the intake came from, by its origin.
+        self._origins: dict[int, int] = {}
+        self._appender = Appender(
+            engine,
+            log,
+            journal,
+            proposals=self._proposals,
+            intake=self._intake,
+            clock=clock,
+            cluster_clock=cluster_clock,
+            is_removed=is_removed,
+            on_refused=self._refuse_change,
+            on_no_room=on_no_room,
+        )
+        engine.on_acknowledged = lambda member, took_ns: traffic.acknowledged(member, took_ns / 1e9)
+        self._reads = Reads(
+            engine,
+            timeout_ns=timeout_ns,
+            repeat_ns=self._election_ns,
+            now_ns=clock.monotonic_ns,
+            send=self._send,
+        )
+        self.sender: Sender | None = None
+        self.receiver: Receiver | None = None
         self._flushes: list[asyncio.Future[None]] = []
-
         self._committed: deque[tuple[int, bytes]] = deque()
-        self._durable = log.last_index
         self.applied_index = applied
-        self.applied_stamp_ns = cluster_clock.last_ns
-        self.proposals_failed = 0
-        self.peers: tuple[batch.Peer, ...] | None = None
+        # The leader as last noticed; how many came, and when the last one did, by the wall clock.
+        self._leader = 0
+        self.leader_changes = 0
+        self.leader_since_ns = clock.wall_ns()
+        self._led_term = 0
+        self._handed_over: asyncio.Future[None] | None = None
 
         self._turn_due = False
-        # The write that is under way in a thread.
+        # Something happened besides proposals, so that the engine may have come to something new.
+        self._news = True
+        self._sync_due = False
+        # The write that is under way in a thread, and since when.
         self._write: asyncio.Future[int] | None = None
+        self._write_began_ns = 0
         self._stopped = False
         self._failed = False
         self.sync_average_ns = 0.0
         self.on_sync: Callable[[int], None] = lambda _took_ns: None
         self._slow_disk = False
         self._disk_full = False
-        # The next command does not fit into what the journal has prepared.
-        self.wants_room = False
         self._next_stamp_ns = 0
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -141,18 +186,27 @@ class Driver(Generic[ReplyT]):
             await asyncio.wait([self._write])
             if not self._failed:
                 self._guarded(self._finish)
-        unproposed = {number for number, _command in self._waiting}
-        for number, (_deadline, future) in self._pending.items():
-            self._fail(future, STOPPED if number in unproposed else STOPPED_UNKNOWN)
-        self._pending.clear()
-        while self._readers:
-            self._fail(self._readers.popleft()[1], STOPPED)
+        self._proposals.stop()
+        self._reads.stop()
         for flush in self._flushes:
             flush.cancel()
 
+    async def hand_over(self, timeout_s: float) -> None:
+        """As a leader, let another member lead; come back when one does, or none will in time."""
+        if self._stopped or not self._engine.transfer():
+            return
+        self._handed_over = self._loop.create_future()
+        self.wake()
+        await asyncio.wait([self._handed_over], timeout=timeout_s)
+
+    def reconfigure(self, peers: tuple[batch.Peer, ...], commands: list[bytes]) -> None:
+        """As the only member, put a configuration into the log, with commands that record it."""
+        stamp_ns, wall_ns = self._cluster_clock.applied_ns, self._clock.wall_ns()
+        self._engine.propose(batch.encode(batch.Batch(stamp_ns, wall_ns, [], commands, peers)))
+
     async def settle(self, timeout_s: float) -> None:
         """Wait until everything proposed so far has its reply, but not longer than that."""
-        waiting = [future for _deadline, future in self._pending.values()]
+        waiting = self._proposals.futures()
         if waiting:
             await asyncio.wait(waiting, timeout=timeout_s)
 
@@ -160,49 +214,54 @@ class Driver(Generic[ReplyT]):
     def disk_full(self) -> bool:
         return self._disk_full
 
+    @property
+    def wants_room(self) -> bool:
+        """Whether the next command does not fit into what the journal has prepared."""
+        return self._appender.wants_room
+
     def set_disk_full(self, *, full: bool) -> None:
         """Refuse writes from now on, those in the queue included, or take them again."""
         self._disk_full = full
-        while full and self._waiting:
-            number, _command = self._pop_waiting()
-            waiter = self._pending.pop(number, None)
-            if waiter is not None:
-                self._fail(waiter[1], NO_SPACE)
+        if full:
+            self._proposals.refuse_waiting(NO_SPACE)
+            for origin, number in self._intake.drain():
+                self._refuse(origin, [number], LEADER_NO_SPACE)
 
     @property
     def pending(self) -> int:
         """How many proposals wait for their reply."""
-        return len(self._pending)
+        return len(self._proposals)
 
-    def propose(self, command: bytes, *, reserved: bool = False) -> asyncio.Future[ReplyT]:
+    @property
+    def proposals_failed(self) -> int:
+        """How many proposals of this member ended without a reply."""
+        return self._proposals.failed
+
+    def propose(
+        self, command: bytes, *, change: Change | None = None, reserved: bool = False
+    ) -> asyncio.Future[ReplyT]:
         """Propose a command; the future is its reply once it is applied, or ProposalFailed.
 
+        `change` goes with the command that records it; the future may be ChangeRefused then.
         `reserved`: a small command of the server's own, for which there is room on a full disk.
         """
-        future: asyncio.Future[ReplyT] = self._loop.create_future()
-        if self._stopped:
-            self._fail(future, STOPPED)
-        elif self._disk_full and not reserved:
-            self._fail(future, NO_SPACE)
-        elif self._waiting_bytes + len(command) > WAITING_BYTES_MAX:
-            self._fail(future, TOO_MANY)
-        else:
-            self._number += 1
-            self._pending[self._number] = (self._clock.monotonic_ns() + self._timeout_ns, future)
-            self._waiting.append((self._number, command))
-            self._waiting_bytes += len(command)
-            self.wake()
+        if self._stopped or (self._disk_full and not reserved):
+            future: asyncio.Future[ReplyT] = self._loop.create_future()
+            self._proposals.fail(future, STOPPED if self._stopped else NO_SPACE)
+            return future
+        future = self._proposals.add(command, change)
+        self.wake()
         return future
 
     def read_barrier(self) -> asyncio.Future[None]:
         """Return a future that is done when a local read is as good as a read through the log."""
-        future: asyncio.Future[None] = self._loop.create_future()
         if self._stopped:
-            self._fail(future, STOPPED)
-        elif self._is_current():
-            future.set_result(None)
-        else:
-            self._readers.append((self._clock.monotonic_ns() + self._timeout_ns, future))
+            future: asyncio.Future[None] = self._loop.create_future()
+            future.set_exception(ProposalFailed(STOPPED))
+            return future
+        future = self._reads.add(self.applied_index)
+        if not future.done():
+            self.wake()
         return future
 
     def flush(self) -> asyncio.Future[None]:
@@ -221,106 +280,160 @@ class Driver(Generic[ReplyT]):
             self._turn_due = True
             self._loop.call_soon(self._turn)
 
+    # -- other members (raft.transport.Listener) --------------------------------------------
+
+    def received(self, member: int, message: Message) -> None:
+        if not self._stopped:
+            self._news = True
+            self._guarded(self._receive, member, message)
+            self.wake()
+
+    def connected(self, member: int) -> None:
+        if not self._stopped:
+            self._news = True
+            self._guarded(self._engine.connected, member)
+            self.wake()
+
+    def disconnected(self, member: int) -> None:
+        if not self._stopped:
+            self._guarded(self._engine.disconnected, member)
+
+    def _receive(self, member: int, message: Message) -> None:
+        match message:
+            case Forward():
+                self._take_in(member, message)
+            case Refused():
+                self._be_refused(message)
+            case AskIndex():
+                self._reads.question(member, message)
+            case TellIndex():
+                self._reads.answer(message)
+            case SnapshotBegin() | SnapshotPart():
+                if self.receiver is not None and self._engine.follow(member, message.term):
+                    self.receiver.received(member, message)
+            case SnapshotTaken():
+                if self.sender is not None:
+                    self.sender.taken(member, message)
+            case Append():
+                self._traffic.received(member, _size_bytes(message))
+                self._engine.receive(member, message)
+            case _:
+                self._engine.receive(member, message)
+
+    def _send(self, member: int, message: Message) -> None:
+        self._transport.send(member, message)
+
+    def _send_out(self) -> None:
+        outbox = self._engine.outbox
+        if outbox:
+            self._engine.outbox = []
+            for member, message in outbox:
+                sent = self._transport.send(member, message)
+                if isinstance(message, Append):
+                    if sent:
+                        self._traffic.sent(_size_bytes(message))
+                    else:
+                        self._traffic.failed(member)
+
+    def _release(self) -> None:
+        """Everything is on disk: what promises something may leave."""
+        held = self._engine.held
+        if held:
+            self._engine.held = []
+            for member, message in held:
+                self._transport.send(member, message)
+
+    def _take_in(self, member: int, message: Forward) -> None:
+        if not self._engine.is_leader or message.term != self._engine.term:
+            return  # its proposer will learn of a later term
+        self._notice()
+        self._origins[message.origin] = member
+        if refused := self._intake.take(message, refuse=self._disk_full):
+            cause = LEADER_NO_SPACE if self._disk_full else TOO_MANY
+            self._refuse(message.origin, refused, cause)
+
+    def _refuse(self, origin: int, numbers: list[int], cause: str, *, change: bool = False) -> None:
+        member = self._origins.get(origin)
+        if member is not None:
+            self._send(member, Refused(origin, numbers, cause, change))
+
+    def _refuse_change(self, origin: int, number: int, refused: ChangeRefused) -> None:
+        if origin == self._proposals.origin:
+            self._proposals.refused([number], refused)
+        else:
+            self._refuse(origin, [number], str(refused), change=True)
+
+    def _be_refused(self, message: Refused) -> None:
+        if message.origin == self._proposals.origin:
+            kind = ChangeRefused if message.change else ProposalFailed
+            self._proposals.refused(message.numbers, kind(message.cause))
+
+    def removed(self) -> None:
+        if not self._stopped:
+            self._on_removed()
+
     # -- turns ------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
-        self._turn_due = False
-        if self._write is None and not self._stopped:  # else the end of the write wakes us
-            self._guarded(self._advance)
-
-    def _guarded(self, step: Callable[[], None]) -> None:
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
         """Run a step; whatever it raises, nothing after it can be trusted."""
         try:
-            step()
+            step(*arguments)
         except Exception as error:
             self._stopped = self._failed = True
             self._on_fatal(error)
 
+    def _turn(self) -> None:
+        self._turn_due = False
+        if not self._stopped:
+            self._guarded(self._advance)
+
     def _advance(self) -> None:
-        self._hand_in()
-        self._committed.extend(self._engine.turn())
+        self._agree()
+        if self._write is None:
+            self._hand_in()
+        self._notice()
+        self._engine.send_appends()
+        self._reads.advance(self.applied_index)
+        self._send_out()
+        if self._write is None:
+            self._begin_sync()
+        if self.sender is not None:
+            self.sender.update()
+
+    def _begin_sync(self) -> None:
+        if not self._journal.pending:
+            return
+        if self._slow_disk:
+            self._sync_in_thread()
+        elif self._engine.is_alone:
+            self._sync()
+        elif not self._sync_due:
+            self._sync_due = True
+            self._loop.call_soon(self._sync_now)
+
+    def _sync_now(self) -> None:
+        self._sync_due = False
+        if not self._stopped and self._write is None and self._journal.pending:
+            self._guarded(self._sync)
+
+    def _sync(self) -> None:
+        """Write what is buffered, here and now, and act on it."""
         while self._journal.pending:
-            if self._slow_disk:
-                self._sync_in_thread()
-                break
             started_ns = self._clock.monotonic_ns()
-            covered = self._log.last_index
+            covered = self._log.begin_sync()
             self._journal.sync()
             self._synced(covered, self._clock.monotonic_ns() - started_ns)
-            self._committed.extend(self._engine.turn())
-        else:
-            self._settle_flushes(self._take_flushes())
-        self._apply_committed()
-
-    def _finish(self) -> None:
-        """The last turn: nothing new, but what is on disk is applied and answered."""
-        if not self._journal.pending:
-            self._committed.extend(self._engine.turn())
-        self._apply_committed()
-
-    def _take_flushes(self) -> list[asyncio.Future[None]]:
-        flushes, self._flushes = self._flushes, []
-        return flushes
-
-    @staticmethod
-    def _settle_flushes(flushes: list[asyncio.Future[None]]) -> None:
-        for flush in flushes:
-            if not flush.done():
-                flush.set_result(None)
-
-    def _hand_in(self) -> None:
-        """Make entries of the waiting commands, if this member may and the journal has room."""
-        if not self._waiting or not self._engine.is_leader:
-            return
-        if self._handed_in_bytes != self._log.added_bytes:
-            self.wake()  # the engine has not appended all it was given; then there is room to see
-            return
-        room, next_room = self._journal.room_bytes
-        room -= _ROOM_KEPT_BYTES
-        self.wants_room = False
-        while self._waiting:
-            before = len(self._waiting)
-            ids, commands = self._next_commands(room)
-            if len(self._waiting) == before:
-                if next_room:
-                    room, next_room = next_room - _ROOM_KEPT_BYTES, 0
-                    continue
-                self.wants_room = True
-                self._on_no_room()
-                return  # the end of the preparing wakes us
-            if commands:
-                stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
-                entry = batch.encode(batch.Batch(stamp_ns, wall_ns, ids, commands))
-                room -= len(entry) + _RECORD_EXTRA_BYTES
-                self._handed_in_bytes += len(entry)
-                self._engine.propose(entry)
-
-    def _pop_waiting(self) -> tuple[int, bytes]:
-        number, command = self._waiting.popleft()
-        self._waiting_bytes -= len(command)
-        return number, command
-
-    def _next_commands(self, room: int) -> tuple[list[tuple[int, int]], list[bytes]]:
-        """Take the commands of one entry off the queue, with the ids of their proposals."""
-        ids: list[tuple[int, int]] = []
-        commands: list[bytes] = []
-        limit, size = min(room, batch.BYTES_MAX), 0
-        while self._waiting and len(commands) < batch.COMMANDS_MAX:
-            number, command = self._waiting[0]
-            wanted = number in self._pending  # else it has timed out
-            size += len(command) + _RECORD_EXTRA_BYTES if wanted else 0
-            if wanted and size > (limit if commands else room):
-                break
-            self._pop_waiting()
-            if wanted:
-                ids.append((self._origin, number))
-                commands.append(command)
-        return ids, commands
+            self._agree()
+        self._engine.send_appends()
+        self._reads.advance(self.applied_index)
+        self._send_out()
 
     def _sync_in_thread(self) -> None:
-        covered = self._log.last_index
-        flushes = self._take_flushes()
+        covered = self._log.begin_sync()
+        flushes, self._flushes = self._flushes, []
+        held, self._engine.held = self._engine.held, []
         chunk = self._journal.take()
+        self._write_began_ns = self._clock.monotonic_ns()
 
         def write() -> int:
             # Timed here: the way to the thread and back says nothing about the disk.
@@ -330,6 +443,9 @@ class Driver(Generic[ReplyT]):
 
         def learn() -> None:
             self._synced(covered, writing.result())
+            if not self._stopped:
+                for member, message in held:
+                    self._transport.send(member, message)
             self._settle_flushes(flushes)
 
         def written(_done: asyncio.Future[int]) -> None:
@@ -341,87 +457,180 @@ class Driver(Generic[ReplyT]):
         writing.add_done_callback(written)
 
     def _synced(self, covered: int, took_ns: int) -> None:
-        self._durable = covered
+        self._log.synced(covered)
+        self._news = True
         self.sync_average_ns += _AVERAGE_WEIGHT * (took_ns - self.sync_average_ns)
         limit = SLOW_SYNC_NS // 2 if self._slow_disk else SLOW_SYNC_NS
         self._slow_disk = self.sync_average_ns > limit
         self.on_sync(took_ns)
 
+    def _agree(self) -> None:
+        """Release, commit and apply what may be.
+
+        A follower learns from its leader what is committed, so it need not have everything on disk;
+        a leader counts itself.
+        """
+        clean = self._write is None and not self._journal.pending
+        if clean:
+            self._release()
+            flushes, self._flushes = self._flushes, []
+            self._settle_flushes(flushes)
+        if self._news and (clean or not self._engine.is_leader):
+            self._news = False
+            self._committed.extend(self._engine.turn())
+        self._apply_committed()
+
+    def _finish(self) -> None:
+        """The last turn: nothing new, but what is on disk is applied and answered."""
+        if not self._journal.pending:
+            self._committed.extend(self._engine.turn())
+        self._apply_committed()
+
+    @staticmethod
+    def _settle_flushes(flushes: list[asyncio.Future[None]]) -> None:
+        for flush in flushes:
+            if not flush.done():
+                flush.set_result(None)
+
+    def _notice(self) -> None:
+        """Look at what the engine has come to: who leads, and who the members are."""
+        engine = self._engine
+        if engine.is_leader and self._led_term != engine.term:
+            self._led_term = engine.term
+            self._intake.clear()
+            self._origins.clear()
+            self._cluster_clock.lead(self._last_stamp())
+        handed_over = self._handed_over
+        if not engine.is_leader and handed_over is not None and not handed_over.done():
+            handed_over.set_result(None)
+        leader = engine.leader
+        if leader != self._leader:
+            self._notice_leader(leader)
+        if self._membership_version != self._log.membership.version:
+            self._membership_version = self._log.membership.version
+            self._on_members()
+
+    def _notice_leader(self, leader: int) -> None:
+        engine, before, self._leader = self._engine, self._leader, leader
+        if not leader:
+            _logger.info("%x lost leader %x at term %d", engine.me, before, engine.term)
+            return
+        self.leader_changes += 1
+        self.leader_since_ns = self._clock.wall_ns()
+        if leader == engine.me:
+            _logger.info("%x became leader at term %d", leader, engine.term)
+        else:
+            _logger.info("%x elected leader %x at term %d", engine.me, leader, engine.term)
+
+    def _last_stamp(self) -> int:
+        """The newest stamp in the log, committed or not."""
+        for data, index, _term in reversed(self._log.entries):
+            if index <= self.applied_index:
+                break
+            entry = batch.decode(data)
+            if entry is not None:
+                return max(entry.stamp_ns, self._cluster_clock.applied_ns)
+        return self._cluster_clock.applied_ns
+
+    def _hand_in(self) -> None:
+        """Append what waits, or tell the leader of it."""
+        engine = self._engine
+        if engine.is_leader:
+            self._notice()
+            self._appender.run(self.applied_index)
+        elif self._proposals and engine.leader:
+            self._forward(0)
+
+    def _forward(self, repeat_before_ns: int) -> None:
+        engine = self._engine
+        leader = engine.leader
+        if leader and leader != engine.me:
+            for message in self._proposals.forwards(engine.term, repeat_before_ns):
+                self._send(leader, message)
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether the journal has room for a leader's entries."""
+        return self._appender.has_room(size_bytes)
+
     # -- applying ---------------------------------------------------------------------------
 
     def _apply_committed(self) -> None:
         applied = False
-        while self._committed and self._committed[0][0] <= self._durable:
+        while self._committed and self._committed[0][0] <= self._log.durable:
             index, data = self._committed.popleft()
-            self.apply_entry(index, data)
-            applied = True
+            if index > self.applied_index:  # else a snapshot was installed meanwhile
+                self.apply_entry(index, data)
+                applied = True
         if applied:
             self._on_applied()
-        if self._readers and self._is_current():
-            while self._readers:
-                reader = self._readers.popleft()[1]
-                if not reader.done():
-                    reader.set_result(None)
 
     def apply_entry(self, index: int, data: bytes) -> None:
         """Apply one committed entry and answer those of its commands that were proposed here."""
         entry = batch.decode(data)
         self.applied_index = index
         if entry is None:
+            self._proposals.term_began(self._log.term_at(index))
             return
         self._cluster_clock.saw(entry.stamp_ns)
-        self.applied_stamp_ns = entry.stamp_ns
-        if entry.peers is not None:
-            self.peers = entry.peers
         replies = self._machine.apply(entry.stamp_ns, entry.wall_ns, entry.commands)
-        for (origin, number), reply in zip(entry.ids, replies, strict=True):
-            if origin == self._origin:
-                waiter = self._pending.pop(number, None)
-                if waiter is not None:
-                    self._settle(waiter[1], reply)
+        own = self._proposals.origin
+        if entry.ids:
+            self._proposals.applied(
+                (number if origin == own else 0 for origin, number in entry.ids), replies
+            )
+        if entry.peers is not None:
+            self._on_configured(entry.peers)
 
-    def _is_current(self) -> bool:
-        """Whether all that was ever acknowledged is applied here."""
-        return self._engine.is_ready_leader and self.applied_index >= self._engine.commit_index
-
-    @staticmethod
-    def _settle(future: asyncio.Future[ReplyT], reply: ReplyT) -> None:
-        if not future.done():
-            future.set_result(reply)
-
-    def _fail(self, future: asyncio.Future[ReplyT] | asyncio.Future[None], cause: str) -> None:
-        self.proposals_failed += 1
-        if not future.done():
-            future.set_exception(ProposalFailed(cause))
+    def install(self, meta: SnapshotMeta, state: object) -> bool:
+        """Let a durable snapshot replace log and state; False if they are beyond it already."""
+        if self._stopped or meta.index <= max(self.applied_index, self._engine.commit_index):
+            return False
+        standing = batch.decode_standing(meta.config)
+        self._journal.mark_snapshot(meta.index, meta.term)
+        if not self._log.holds(meta.index, meta.term):
+            self._log.replace(meta.index, meta.term, commands=meta.commands)
+            self._log.membership.reset(meta.index, standing.peers)
+        self._machine.adopt(state)
+        self._committed.clear()
+        self.applied_index = meta.index
+        self._cluster_clock.saw(standing.stamp_ns)
+        self._proposals.hidden()
+        self._engine.installed(meta.index)
+        self._on_configured(standing.peers)
+        self.wake()
+        return True
 
     # -- time -------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._ticker = self._loop.call_later(_TICK_S, self._tick)
-        self._guarded(self._let_time_pass)
-        self._turn()
+        self._ticker = self._loop.call_later(self._tick_s, self._tick)
+        if not self._stopped:
+            self._news = True
+            self._guarded(self._let_time_pass)
+            self._turn()
 
     def _let_time_pass(self) -> None:
-        now_ns = self._clock.monotonic_ns()
-        self._expire_requests(now_ns)
+        engine, now_ns = self._engine, self._clock.monotonic_ns()
+        self._proposals.expire()
+        self._reads.expire()
+        if self.receiver is not None:
+            self.receiver.expire()
+        engine.tick()
+        self._notice()
+        if engine.is_leader:
+            if self._write is not None and now_ns - self._write_began_ns < self._election_ns:
+                engine.beat()
+        else:
+            self._forward(now_ns - self._election_ns)
         due = now_ns >= self._next_stamp_ns or self._machine.is_behind()
-        if due and self._engine.is_leader:
+        if due and engine.is_leader:
             self._next_stamp_ns = now_ns + STAMP_PERIOD_NS
             command = self._machine.tick_command()
             if command is not None and not self._disk_full:
                 # Nobody waits for the reply, but somebody must look at the outcome.
                 self.propose(command).add_done_callback(asyncio.Future.exception)
 
-    def _expire_requests(self, now_ns: int) -> None:
-        while self._readers and self._readers[0][0] <= now_ns:
-            self._fail(self._readers.popleft()[1], TIMED_OUT)
-        unproposed: set[int] | None = None
-        while self._pending:
-            number = next(iter(self._pending))
-            deadline_ns, future = self._pending[number]
-            if deadline_ns > now_ns:
-                break
-            if unproposed is None:
-                unproposed = {waiting for waiting, _command in self._waiting}
-            del self._pending[number]
-            self._fail(future, TIMED_OUT if number in unproposed else TIMED_OUT_UNKNOWN)
+
+def _size_bytes(message: Append) -> int:
+    """About how many bytes an append takes on the wire."""
+    return 32 + sum(len(data) + 16 for data, _index, _term in message.entries)

@@ -1,173 +1,611 @@
-"""PySyncObj inside the fence.
+"""A member's part in the agreement on a log: messages in, messages out, and what is committed.
 
-PySyncObj 0.3.17 brings elections, vote rules, the bookkeeping of the log and the commit loop. As
-shipped it loses acknowledged writes (raft/audit.md), so here it is given our log, our clock and our
-transport, is ticked by hand, and is not allowed to apply anything: it says what is committed, the
-driver decides when that may be acted on.
+PySyncObj (`core`) decides elections and commitment; this fence decides what it gets to see, so that
+none of what raft/audit.md found can happen (the ids in brackets are the audit's).
 
 Laws:
 
-* Duty of the caller: no `turn` between an append and the sync that covers it. Commitment only ever
-  advances inside `turn`, and a leader counts itself.
-* Any exception out of PySyncObj ends the process: it is not exception safe anywhere.
-* This module and `log` are the only ones that know PySyncObj. `raft/pin` holds its version.
+* Answers carry a term; older ones are dropped, a newer one makes us a follower [S2, L7].
+* An append is cut down to what we do not have before the core sees it, a conflict is resolved here,
+  and neither the answer nor the commit index exceeds what was verified against the leader [S1].
+* Votes are counted by voter [S5]; a grant that was lost is repeated [L8].
+* A refused append moves what is sent next only downwards and never below what was acknowledged, and
+  only the answer to the latest probe counts [L6].
+* Nothing of a snapshot ever reaches the core [S3, S4]; what is sent ahead is bounded [P6].
+* What promises something (an acknowledgement, a vote, a request for votes) goes into `held` and may
+  leave only when all that is in the journal's buffer is on disk; the rest goes into `outbox`.
 """
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pysyncobj import SyncObj, SyncObjConf
-from pysyncobj import syncobj as pysyncobj_module
-from pysyncobj.node import Node as PeerNode
-from pysyncobj.transport import Transport
+from raft.core import Core
+from raft.election import ElectionTimer
+from raft.errors import SafetyViolation
+from raft.messages import (
+    Append,
+    Appended,
+    AskVote,
+    Beat,
+    Beaten,
+    Commit,
+    TimeoutNow,
+    Vote,
+)
+from raft.progress import INSTALLING, PROBING, Progress
+from raft.proposals import EXTRA_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import random
+    from collections.abc import Callable
 
     from raft.clock import Clock
+    from raft.core import Timing
     from raft.log import Log
-    from raft.transport import PeerTransport
+    from raft.messages import Message
 
-# PySyncObj's own compaction and batching are switched off by putting them out of reach.
-_NEVER: Final = 1 << 60
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """etcd's two knobs: `heartbeat-interval` and `election-timeout`."""
-
-    heartbeat_ms: int = 100
-    election_ms: int = 1000
+_NS_PER_MS = 1_000_000
 
 
 class Engine:
-    """A member's part in the agreement on a log: propose to it, turn it, read what is committed."""
+    """Propose to it, tell it what was received, turn it, send what is in its boxes."""
 
     def __init__(
         self,
-        member: str,
-        voters: Sequence[str],
+        me: int,
         *,
         log: Log,
         applied: int,
         timing: Timing,
         clock: Clock,
-        transport: PeerTransport,
+        chance: random.Random,
+        has_room: Callable[[int], bool],
     ) -> None:
-        """`applied`: the index up to which the state machine already stands."""
+        """`applied`: where the state machine stands; `has_room`: for so many bytes of entries."""
+        self.me = me
         self._log = log
-        self._member = member
-        self.committed: list[tuple[int, bytes]] = []
-        pysyncobj_module.createJournal = lambda _path: log
-        pysyncobj_module.monotonicTime = lambda: clock.monotonic_ns() / 1e9
-        pysyncobj_module.random = random.Random()
-        self._core = _Core(
-            PeerNode(member),
-            [PeerNode(voter) for voter in voters if voter != member],
-            conf=SyncObjConf(
-                autoTick=False,
-                appendEntriesUseBatch=True,
-                appendEntriesBatchSizeBytes=_NEVER,
-                appendEntriesPeriod=timing.heartbeat_ms / 1000,
-                raftMinTimeout=timing.election_ms / 1000,
-                raftMaxTimeout=2 * timing.election_ms / 1000,
-                leaderFallbackTimeout=timing.election_ms / 1000,
-                logCompactionMinEntries=_NEVER,
-                logCompactionMinTime=_NEVER,
-            ),
-            transport=_Outlet(transport),
+        self._clock = clock
+        self._has_room = has_room
+        self._heartbeat_ns = timing.heartbeat_ms * _NS_PER_MS
+        self._election_ns = timing.election_ms * _NS_PER_MS
+        self.outbox: list[tuple[int, Message]] = []
+        self.held: list[tuple[int, Message]] = []
+        self._core = Core(
+            me, log=log, applied=applied, timing=timing, clock=clock, outlet=self._outlet
         )
-        self._core.engine = self
-        self._core._poller = _NoPoller()
-        self._core._SyncObj__serializer = _NoDumps()
-        self._core._SyncObj__raftLastApplied = applied
-        if len(voters) == 1:
+        now_ns = clock.monotonic_ns()
+        self._timer = ElectionTimer(self._election_ns, chance, now_ns)
+        self._reachable: set[int] = set()
+        self._voters: frozenset[int] = frozenset()
+        self._others: list[int] = []
+        self._membership_version = -1
+        # As a follower: the highest index known to equal the leader's log, in this term.
+        self._verified = (0, 0)
+        # As a candidate: who would vote for us or did, in which term, and whether by request.
+        self._granted: set[int] = set()
+        self._pre_term = 0
+        self._by_request = False
+        # As a leader.
+        self._progress: dict[int, Progress] = {}
+        self._sent_index = 0
+        self._sent_commit = 0
+        # Some follower lacks what was sent before.
+        self._lagging = False
+        self._next_beat_ns = 0
+        self._round = 0
+        self._round_answers: set[int] = set()
+        self.confirmed_round = 0
+        self._transfer: tuple[int, int] | None = None
+        self._led_term = 0
+        # Called for each acknowledgement of entries with its sender and the ns it took.
+        self.on_acknowledged: Callable[[int, int], None] = lambda _member, _took_ns: None
+        self._adopt_membership()
+        if self.is_alone:
             # Nobody else can be leader, so there is nothing to wait for.
-            self._core._SyncObj__raftElectionDeadline = 0
+            self._campaign(by_request=False)
+            self._after()
 
-    def propose(self, data: bytes) -> None:
-        """Hand in an entry; a leader appends it to the log at the next turn."""
-        self._core._applyCommand(data, None)
-
-    def turn(self) -> list[tuple[int, bytes]]:
-        """Let PySyncObj act on what has happened; return what is committed now and was not before.
-
-        The entries are (index, data), in order, each exactly once.
-        """
-        self._core.doTick(0)
-        committed, self.committed = self.committed, []
-        return committed
+    # -- what it knows -----------------------------------------------------------------------
 
     @property
     def is_leader(self) -> bool:
-        leads: bool = self._core._isLeader()
-        return leads
+        return self._core.is_leader
+
+    @property
+    def is_candidate(self) -> bool:
+        return self._core.is_candidate
 
     @property
     def is_ready_leader(self) -> bool:
         """Leader, and the no-op of its term is committed: everything before it is known."""
-        noop: int | None = self._core._SyncObj__noopIDx
-        return self.is_leader and noop is not None and self.commit_index >= noop
+        no_op = self._core.no_op_index
+        return self.is_leader and no_op is not None and self.commit_index >= no_op
 
     @property
-    def leader(self) -> str | None:
-        node: PeerNode | None = self._core._getLeader()
-        return node.id if node is not None else None
+    def is_alone(self) -> bool:
+        """The only voter."""
+        return self._voters == {self.me}
+
+    @property
+    def leader(self) -> int:
+        """The leader's id; 0 if none has been heard of for an election time-out."""
+        if self._core.is_leader:
+            return self.me
+        if not self._timer.hears_leader(self._clock.monotonic_ns()):
+            return 0
+        return self._core.leader
 
     @property
     def term(self) -> int:
-        term: int = self._core.raftCurrentTerm
-        return term
+        return self._core.term
 
     @property
-    def vote(self) -> str | None:
-        vote: str | None = self._log.getVotedForNodeId()
-        return vote
+    def vote(self) -> int:
+        return self._core.vote_given
 
     @property
     def commit_index(self) -> int:
-        index: int = self._core.raftCommitIndex
+        return self._core.commit_index
+
+    @property
+    def progress(self) -> dict[int, tuple[int, int, str]]:
+        """As a leader, of each other voter: match index, next index, state."""
+        if not self.is_leader:
+            return {}
+        return {
+            member: (
+                self._core.match_index(member),
+                self._core.next_index(member),
+                self._of(member).state,
+            )
+            for member in self._others
+        }
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def propose(self, data: bytes) -> int:
+        """Append an entry to the log of the leader that we must be; return its index."""
+        if not self.is_leader:
+            raise SafetyViolation("a proposal to a member that does not lead")
+        index = self._log.last_index + 1
+        self._log.add(data, index, self.term)
+        self._adopt_membership()
         return index
 
+    def turn(self) -> list[tuple[int, bytes]]:
+        """Let the core act; return what is committed now and was not before, (index, data).
 
-class _Core(SyncObj):  # type: ignore[misc]  # PySyncObj has no types
-    """PySyncObj with its one unsafe hand tied: it unpickles and calls what the log says."""
+        Must not be called while something appended is not on disk.
+        """
+        committed = self._core.tick()
+        self._after()
+        return committed
 
-    engine: Engine
+    def tick(self) -> None:
+        """Let time pass."""
+        now_ns = self._clock.monotonic_ns()
+        if self.is_leader:
+            if now_ns >= self._next_beat_ns:
+                self._next_beat_ns = now_ns + self._heartbeat_ns
+                self._revive(now_ns)
+            if self._transfer is not None and now_ns >= self._transfer[1]:
+                self._transfer = None
+        elif self._timer.is_due(now_ns) and self.me in self._voters:
+            self._stand()
+        self._after()
 
-    def _SyncObj__doApplyCommand(self, command: bytes) -> None:
-        self.engine.committed.append((self.raftLastApplied + 1, command))
+    def beat(self) -> None:
+        """Tell all followers that we lead, without the core's help."""
+        for member in self._others:
+            self._beat(member)
 
+    def _beat(self, member: int) -> None:
+        self.outbox.append((member, Beat(self.term, self._round)))
 
-class _Outlet(Transport):  # type: ignore[misc]  # PySyncObj has no types
-    """What PySyncObj sends goes to our transport, by member id."""
+    def send_appends(self) -> None:
+        """As a leader, send what was appended, and what is committed, to those who lack it."""
+        if not self.is_leader:
+            return
+        last_index, commit = self._log.last_index, self.commit_index
+        if last_index > self._sent_index or self._lagging:
+            self._sent_index, self._lagging = last_index, False
+            # The core sends everyone it thinks reachable something, be it an empty append.
+            for member in self._others:
+                if self._core.next_index(member) > last_index:
+                    self._core.set_reachable(member, reachable=False)
+            self._core.send_appends()
+            for member in self._others:
+                self._admit(member)
+        elif commit > self._sent_commit:
+            self.outbox.extend((member, Commit(self.term, commit)) for member in self._others)
+        self._sent_commit = commit
 
-    def __init__(self, transport: PeerTransport) -> None:
-        super().__init__(None, None, [])
-        self._transport = transport
+    def connected(self, member: int) -> None:
+        """Messages can get through to a member; what was on its way before is lost."""
+        self._reachable.add(member)
+        self._restart_progress(member)
+        self._after()
 
-    def send(self, node: PeerNode, message: dict[str, Any]) -> bool:
-        return self._transport.send(node.id, message)
+    def disconnected(self, member: int) -> None:
+        """Messages do not get through to a member."""
+        self._reachable.discard(member)
+        self._core.set_reachable(member, reachable=False)
+        if not self.is_leader and member == self._core.leader:
+            self._timer.lost(self._clock.monotonic_ns())
 
+    def receive(self, member: int, message: Message) -> None:
+        """Act on a message."""
+        match message:
+            case Append():
+                self._on_append(member, message)
+            case Appended():
+                self._on_appended(member, message)
+            case Commit():
+                self._on_commit(member, message)
+            case Beat():
+                self._on_beat(member, message)
+            case Beaten():
+                self._on_beaten(member, message)
+            case AskVote():
+                self._on_ask_vote(member, message)
+            case Vote():
+                self._on_vote(member, message)
+            case TimeoutNow():
+                self._on_timeout_now(member, message)
+            case _:
+                raise SafetyViolation(f"not a message for the engine: {message!r}")
+        self._after()
 
-class _NoPoller:
-    """PySyncObj polls its own sockets on each tick; it has none."""
+    def _after(self) -> None:
+        """Notice what the last step has changed."""
+        self._adopt_membership()
+        if self.is_leader and self._led_term != self.term:
+            self._begin_to_lead()
 
-    def poll(self, timeout: float) -> None:
-        """Do nothing."""
+    def _adopt_membership(self) -> None:
+        membership = self._log.membership
+        if self._membership_version == membership.version:
+            return
+        self._membership_version = membership.version
+        self._voters = membership.ids
+        self._others = sorted(self._voters - {self.me})
+        self._core.set_others(self._others)
+        for member in [gone for gone in self._progress if gone not in self._voters]:
+            del self._progress[member]
+        if self.is_leader:
+            for member in self._others:
+                self._admit(member)
 
+    def _is_majority(self, members: set[int]) -> bool:
+        return 2 * len(members & self._voters) > len(self._voters)
 
-class _NoDumps:
-    """PySyncObj's snapshots are never made and never sent; ours are."""
+    # -- elections ---------------------------------------------------------------------------
 
-    def checkSerializing(self) -> tuple[int, None]:
-        return 0, None
+    def _stand(self) -> None:
+        self._timer.restart(self._clock.monotonic_ns())
+        self._core.forget_leader()
+        self._pre_term = self.term + 1
+        self._granted = {self.me}
+        if self._is_majority(self._granted):
+            self._campaign(by_request=False)
+            return
+        last = (self._log.last_index, self._log.last_term)
+        question = AskVote(self._pre_term, *last, pre=True, transfer=False)
+        self.outbox.extend((member, question) for member in self._others)
 
-    def getTransmissionData(self, _transmission: object) -> None:
-        return None
+    def _campaign(self, *, by_request: bool) -> None:
+        self._pre_term = 0
+        self._granted = {self.me}
+        self._by_request = by_request
+        self._progress.clear()
+        self._timer.restart(self._clock.monotonic_ns())
+        self._core.campaign()
 
-    def cancelTransmisstion(self, _transmission: object) -> None:
-        """There is none to cancel (the name's spelling is PySyncObj's)."""
+    def _begin_to_lead(self) -> None:
+        self._led_term = self.term
+        self._pre_term = 0
+        self._transfer = None
+        self._round_answers = set()
+        self._sent_index = self._log.last_index
+        self._sent_commit = 0
+        self._next_beat_ns = 0
+        for member in self._others:
+            self._admit(member)
+
+    def _on_ask_vote(self, member: int, message: AskVote) -> None:
+        core, log = self._core, self._log
+        current = (message.last_term, message.last_index) >= (log.last_term, log.last_index)
+        now_ns = self._clock.monotonic_ns()
+        content = self.is_leader or self._timer.hears_leader(now_ns)
+        if message.pre:
+            granted = message.term > self.term and current and not content
+            answer = Vote(message.term if granted else self.term, granted, pre=True)
+            self.outbox.append((member, answer))
+            return
+        if message.term > self.term and content and not message.transfer:
+            return
+        if message.term == self.term and self.vote == member and not self.is_leader:
+            self.held.append((member, Vote(message.term, True, False)))
+            return
+        if message.term >= self.term:
+            answers = len(self.held)
+            core.ask_vote(member, message.term, message.last_index, message.last_term)
+            if len(self.held) > answers:
+                self._timer.restart(now_ns)
+                return
+        self.outbox.append((member, Vote(self.term, False, False)))
+
+    def _on_vote(self, member: int, message: Vote) -> None:
+        if not message.granted:
+            if message.term > self.term:
+                self._core.step_down(message.term)
+            return
+        if member not in self._voters or member in self._granted:
+            return
+        if message.pre:
+            if message.term == self._pre_term == self.term + 1 and not self.is_leader:
+                self._granted.add(member)
+                if self._is_majority(self._granted):
+                    self._campaign(by_request=False)
+        elif message.term == self.term and self.is_candidate:
+            self._granted.add(member)
+            self._core.vote(member, message.term)
+
+    # -- following ---------------------------------------------------------------------------
+
+    def follow(self, member: int, term: int) -> bool:
+        """Follow the leader of a term, if it is not an old one."""
+        if term < self.term:
+            # It is told that its time is over.
+            self.outbox.append((member, Appended(self.term, 0, ok=False)))
+            return False
+        if term == self.term and self.is_leader:
+            raise SafetyViolation(f"{member:x} and this member lead the same term {term}")
+        self._timer.heard(self._clock.monotonic_ns())
+        self._pre_term = 0
+        if term != self.term or self._core.leader != member or self.is_candidate:
+            self._core.append(member, term, 0, [])
+        return True
+
+    def _verified_in(self, term: int) -> int:
+        return self._verified[1] if self._verified[0] == term else 0
+
+    def _on_append(self, member: int, message: Append) -> None:
+        if not self.follow(member, message.term):
+            return
+        log, prev, entries = self._log, message.prev_index, message.entries
+        if entries and (entries[0][1] != prev + 1 or entries[-1][1] != prev + len(entries)):
+            raise SafetyViolation(f"an append of {member:x} with a gap")
+        upto = prev + len(entries)
+        prev_term = message.prev_term
+        if prev < log.first_index:
+            # What is at or below our snapshot is committed, hence equal.
+            entries = entries[log.first_index - prev :]
+            prev, prev_term = log.first_index, log.term_at(log.first_index)
+            upto = max(upto, prev)
+        if not log.holds(prev, prev_term):
+            hint = log.agreement_hint(prev - 1, prev_term)
+            self.outbox.append(
+                (member, Appended(self.term, hint, ok=False, prev=message.prev_index))
+            )
+            return
+        known = 0
+        while known < len(entries) and log.holds(entries[known][1], entries[known][2]):
+            known += 1
+        new = entries[known:]
+        if new:
+            if not self._has_room(sum(len(data) + EXTRA_BYTES for data, _index, _term in new)):
+                return  # the leader tries again
+            if new[0][1] <= self.commit_index:
+                raise SafetyViolation(f"{member:x} contradicts the committed entry {new[0][1]}")
+            if new[0][1] <= log.last_index:
+                log.truncate(new[0][1])
+        self._verified = (self.term, max(self._verified_in(self.term), upto))
+        commit = min(message.commit, self._verified[1])
+        if new or commit > self.commit_index:
+            self._core.append(member, message.term, commit, new)
+        self.held.append((member, Appended(self.term, upto, ok=True)))
+        if not new and upto > log.durable:
+            # The acknowledgement may have to wait for a slow disk; that we are there need not.
+            self.outbox.append((member, Beaten(self.term, 0)))
+
+    def _on_commit(self, member: int, message: Commit) -> None:
+        if not self.follow(member, message.term):
+            return
+        commit = min(message.commit, self._verified_in(message.term))
+        if commit > self.commit_index:
+            self._core.append(member, message.term, commit, [])
+
+    def _on_beat(self, member: int, message: Beat) -> None:
+        if self.follow(member, message.term):
+            self.outbox.append((member, Beaten(message.term, message.round)))
+
+    def _on_timeout_now(self, member: int, message: TimeoutNow) -> None:
+        followed = message.term == self.term and member == self._core.leader
+        if followed and not self.is_leader and self.me in self._voters:
+            self._campaign(by_request=True)
+
+    def acknowledge(self, member: int, index: int) -> None:
+        """Tell a leader that a snapshot it sent is in our log and state, or was not needed."""
+        self.held.append((member, Appended(self.term, index, ok=True)))
+
+    def installed(self, index: int) -> None:
+        """A snapshot up to `index` has replaced log and state."""
+        self._core.installed(index)
+        self._verified = (self.term, max(self._verified_in(self.term), index))
+        self._adopt_membership()
+
+    # -- leading -----------------------------------------------------------------------------
+
+    def _of(self, member: int) -> Progress:
+        progress = self._progress.get(member)
+        if progress is None:
+            progress = self._progress[member] = Progress()
+        return progress
+
+    def _admit(self, member: int) -> None:
+        """Let the core make appends for a member if it may have some now."""
+        may = member in self._reachable and self._of(member).may_send
+        self._core.set_reachable(member, reachable=may)
+
+    def _restart_progress(self, member: int) -> None:
+        if not self.is_leader or member not in self._voters:
+            return
+        self._core.set_next(member, self._core.match_index(member) + 1)
+        self._of(member).probe()
+        self._admit(member)
+
+    def _revive(self, now_ns: int) -> None:
+        """Repeat what had no answer, and beat where the core's own heartbeat does not go."""
+        for member in self._others:
+            progress = self._of(member)
+            if progress.is_stuck(now_ns - self._election_ns):
+                self._restart_progress(member)
+            progress.beat()
+            self._admit(member)
+            if not progress.may_send or self._round > self.confirmed_round:
+                self._beat(member)
+
+    def _outlet(self, member: int, message: dict[str, Any]) -> None:
+        """What the core sends."""
+        match message["type"]:
+            case "append_entries" if "prevLogIdx" in message:
+                self._send_append(member, message)
+            case "append_entries":
+                # The core's log no longer reaches back far enough.
+                self._of(member).install()
+                self._core.set_reachable(member, reachable=False)
+            case "response_vote":
+                self.held.append((member, Vote(message["term"], True, False)))
+            case "request_vote":
+                question = AskVote(
+                    message["term"],
+                    message["last_log_index"],
+                    message["last_log_term"],
+                    pre=False,
+                    transfer=self._by_request,
+                )
+                self.held.append((member, question))
+            case "next_node_idx":
+                pass  # the fence gives its own answers
+            case kind:
+                raise SafetyViolation(f"the core sends {kind}")
+
+    def _send_append(self, member: int, message: dict[str, Any]) -> None:
+        entries = message["entries"]
+        append = Append(
+            message["term"],
+            message["prevLogIdx"],
+            message["prevLogTerm"],
+            message["commit_index"],
+            entries,
+        )
+        self.outbox.append((member, append))
+        progress = self._of(member)
+        size_bytes = sum(len(data) for data, _index, _term in entries)
+        last_index = entries[-1][1] if entries else append.prev_index
+        progress.sent(append.prev_index, last_index, size_bytes, self._clock.monotonic_ns())
+        if not progress.may_send:
+            self._core.set_reachable(member, reachable=False)
+
+    def _on_appended(self, member: int, message: Appended) -> None:
+        if message.term > self.term:
+            self._core.step_down(message.term)
+            return
+        if message.term < self.term or not self.is_leader or member not in self._voters:
+            return
+        self._core.heard(member)
+        progress = self._of(member)
+        if message.ok:
+            self._on_acknowledged(member, message.index, progress)
+        elif self._is_news(member, message, progress):
+            match = self._core.match_index(member)
+            self._core.set_next(member, max(match, min(message.index, message.prev - 1)) + 1)
+            progress.probe()
+        else:
+            return
+        self._admit(member)
+        if progress.may_send and self._core.next_index(member) <= self._log.last_index:
+            self._lagging = True
+
+    def _on_acknowledged(self, member: int, index: int, progress: Progress) -> None:
+        if index > self._log.last_index:
+            raise SafetyViolation(f"{member:x} acknowledges {index}, beyond our log")
+        if progress.state == INSTALLING and index < self._log.first_index:
+            return
+        took_ns = progress.acknowledged(index, self._clock.monotonic_ns())
+        if took_ns is not None:
+            self.on_acknowledged(member, took_ns)
+        if progress.state == INSTALLING:
+            progress.probe()
+        if index > self._core.match_index(member):
+            self._core.acknowledged(member, index)
+        self._finish_transfer()
+
+    def _is_news(self, member: int, message: Appended, progress: Progress) -> bool:
+        """Whether a refusal is about what is being tried now, and not about something older."""
+        if progress.state == PROBING:
+            return message.prev == progress.probe_index
+        return progress.state != INSTALLING and message.prev > self._core.match_index(member)
+
+    def wants_snapshot(self) -> list[int]:
+        """The members that can only go on from a snapshot and can be reached."""
+        return [
+            member
+            for member, progress in self._progress.items()
+            if progress.state == INSTALLING and member in self._reachable
+        ]
+
+    def _on_beaten(self, member: int, message: Beaten) -> None:
+        if message.term > self.term:
+            self._core.step_down(message.term)
+            return
+        if message.term < self.term or not self.is_leader or member not in self._voters:
+            return
+        self._core.heard(member)
+        if message.round == self._round and self._round > self.confirmed_round:
+            self._round_answers.add(member)
+            self._confirm_round()
+
+    # -- read index (Ongaro, section 6.4) ----------------------------------------------------
+
+    def begin_round(self) -> int:
+        """Ask the followers whether we still lead; the round's number."""
+        self._round += 1
+        self._round_answers = {self.me}
+        self.beat()
+        self._confirm_round()
+        return self._round
+
+    def _confirm_round(self) -> None:
+        if self._is_majority(self._round_answers):
+            self.confirmed_round = self._round
+
+    # -- handing leadership over (Ongaro, section 3.10) --------------------------------------
+
+    @property
+    def is_transferring(self) -> bool:
+        """Whether leadership is being handed over; nothing should be proposed then."""
+        return self._transfer is not None
+
+    def transfer(self) -> bool:
+        """Begin to hand leadership to the follower that is furthest; tell whether there is one."""
+        followers = [
+            member
+            for member in self._others
+            if member in self._reachable and self._of(member).state != INSTALLING
+        ]
+        if not self.is_leader or not followers:
+            return False
+        target = max(followers, key=self._core.match_index)
+        self._transfer = (target, self._clock.monotonic_ns() + self._election_ns)
+        self._finish_transfer()
+        return True
+
+    def _finish_transfer(self) -> None:
+        if self._transfer is None:
+            return
+        target = self._transfer[0]
+        if self._core.match_index(target) == self._log.last_index:
+            self.outbox.append((target, TimeoutNow(self.term)))

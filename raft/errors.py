@@ -12,6 +12,7 @@ TIMED_OUT_UNKNOWN: Final = "etcdserver: request timed out, outcome unknown"
 STOPPED_UNKNOWN: Final = "etcdserver: server stopped, outcome unknown"
 TOO_MANY: Final = "etcdserver: too many requests"
 NO_SPACE: Final = "etcdserver: the disk of the data directory is full"
+LEADER_NO_SPACE: Final = "etcdserver: the disk of the leader's data directory is full"
 
 
 class ProposalFailed(Exception):
@@ -22,5 +23,13 @@ class ProposalFailed(Exception):
     """
 
 
+class ChangeRefused(Exception):
+    """A change of the members that makes no sense; the message is etcd's."""
+
+
 class Refused(Exception):
     """The data directory does not allow a start; the message says why and what to do."""
+
+
+class SafetyViolation(Exception):
+    """Something happened that agreement rules out: a bug, or a peer that is not one of ours."""

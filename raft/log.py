@@ -8,45 +8,71 @@ Laws:
   there for its index and term.
 * The commit index is volatile, as in Raft. Each journal record carries it as a lower bound, so a
   restart knows what it may apply before anyone else answers.
+* `durable` is the index up to which the entries *as they are now* are on disk: replacing an entry
+  takes it back.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pysyncobj.journal import Journal as PySyncObjJournal
 
 from raft import batch
+from raft.messages import APPEND_BYTES_MAX
 
 if TYPE_CHECKING:
     from raft.journal import Entry, Journal, Recovered
+    from raft.membership import Membership
+
+_NONE: Final = 1 << 63
 
 
 class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     """PySyncObj's Journal interface, on ours."""
 
-    def __init__(self, journal: Journal, recovered: Recovered, commands_before: int) -> None:
-        """`commands_before`: how many commands were applied before the first recovered entry."""
+    def __init__(
+        self, journal: Journal, recovered: Recovered, membership: Membership, commands_before: int
+    ) -> None:
+        """`commands_before`: how many commands were applied before the first recovered entry.
+
+        A log without the entry that its snapshot ends with (the snapshot came from elsewhere, or
+        there is nothing yet) gets a base of its own.
+        """
         self._journal = journal
+        self.membership = membership
         self._term = recovered.term
-        self._vote = recovered.vote
-        self._commit = min(recovered.commit, recovered.entries[-1][1])
+        self._vote = int(recovered.vote, 16) if recovered.vote else None
+        entries, (index, term) = recovered.entries, recovered.snapshot or (0, 0)
+        if not entries or entries[0][1] == index + 1 > 1:
+            entries = [(batch.NO_OP, index, term), *entries]
+        self._commit = max(entries[0][1], min(recovered.commit, entries[-1][1]))
         self.entries: list[Entry] = []
         # Commands in the log up to and including each entry, and the bytes the entries hold.
         self._totals: list[int] = []
         self._total = commands_before
         self.size_bytes = 0
-        # Bytes of all batches ever added here, for the driver to see what the engine has taken.
-        self.added_bytes = 0
-        for entry in recovered.entries:
+        for entry in entries:
             self._remember(entry)
+            self._notice(entry)
+        self.durable = self.last_index
+        # The lowest index added since the journal was last asked to write, _NONE for none.
+        self._fresh = _NONE
 
     def _remember(self, entry: Entry) -> None:
         self._total += batch.count(entry[0])
         self.entries.append(entry)
         self._totals.append(self._total)
         self.size_bytes += len(entry[0])
+
+    def _notice(self, entry: Entry) -> None:
+        """Learn of a configuration; the first entry of a log is always one."""
+        data, index, _term = entry
+        if index > self.membership.index and (data[0] == batch.CONFIGURATION_KIND or index == 1):
+            found = batch.decode(data)
+            if found is not None and found.peers is not None:
+                self.membership.append(index, found.peers)
 
     # -- our side ---------------------------------------------------------------------------
 
@@ -58,8 +84,23 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     def last_index(self) -> int:
         return self.entries[-1][1]
 
+    @property
+    def last_term(self) -> int:
+        return self.entries[-1][2]
+
     def term_at(self, index: int) -> int:
         return self.entries[index - self.first_index][2]
+
+    def holds(self, index: int, term: int) -> bool:
+        """Whether the entry is there with this term."""
+        return self.first_index <= index <= self.last_index and self.term_at(index) == term
+
+    def agreement_hint(self, index: int, term: int) -> int:
+        """The highest index not above `index` whose entry may be in a log that has `term` there."""
+        index = min(index, self.last_index)
+        while index > self.first_index and self.term_at(index) > term:
+            index -= 1
+        return index
 
     def commands_up_to(self, index: int) -> int:
         """Return how many commands the log has ever held up to `index`."""
@@ -86,25 +127,63 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
             self.size_bytes -= sum(len(entry[0]) for entry in self.entries[:drop])
             del self.entries[:drop]
             del self._totals[:drop]
+            self.membership.compact(base)
+
+    def truncate(self, index: int) -> None:
+        """Drop the entries from `index` on.
+
+        The journal needs no record of this: the next entry at a lower index truncates it.
+        """
+        position = index - self.first_index
+        self.size_bytes -= sum(len(entry[0]) for entry in self.entries[position:])
+        del self.entries[position:]
+        del self._totals[position:]
+        self._total = self._totals[-1]
+        self.durable = min(self.durable, index - 1)
+        self.membership.truncate(index)
+
+    def replace(self, index: int, term: int, *, commands: int) -> None:
+        """Begin anew behind a snapshot from elsewhere, which covers all up to `index`."""
+        self.entries = [(batch.NO_OP, index, term)]
+        self._totals = [commands]
+        self._total = commands
+        self.size_bytes = len(batch.NO_OP)
+        self.durable = index
+        self._fresh = _NONE
+
+    def begin_sync(self) -> int:
+        """The journal's buffer is about to be written: return what `synced` wants to be told."""
+        self._fresh = _NONE
+        return self.last_index
+
+    def synced(self, covered: int) -> None:
+        """What was in the buffer at `begin_sync` is on disk."""
+        self.durable = max(self.durable, min(covered, self._fresh - 1, self.last_index))
 
     # -- PySyncObj's side -------------------------------------------------------------------
 
     def add(self, command: bytes, idx: int, term: int) -> None:
         entry = (command, idx, term)
         self._journal.append(entry, commit=self._commit)
-        if command[0] == batch.KIND:
-            self.added_bytes += len(command)
+        self._fresh = min(self._fresh, idx)
         self._remember(entry)
-
-    def deleteEntriesFrom(self, entryFrom: int) -> None:
-        # The journal needs no record of this: the next entry at a lower index truncates it.
-        self.size_bytes -= sum(len(entry[0]) for entry in self.entries[entryFrom:])
-        del self.entries[entryFrom:]
-        del self._totals[entryFrom:]
-        self._total = self._totals[-1]
+        if command[0] == batch.CONFIGURATION_KIND:
+            self._notice(entry)
 
     def __getitem__(self, item: int | slice) -> Entry | list[Entry]:
-        return self.entries[item]
+        if isinstance(item, int):
+            return self.entries[item]
+        if item.stop is not None:
+            return self.entries[item]
+        # PySyncObj asks for "all from here on" to fill one message: give what fits into one.
+        size_bytes = 0
+        end: int = item.start
+        while end < len(self.entries):
+            size_bytes += len(self.entries[end][0])
+            if size_bytes > APPEND_BYTES_MAX and end > item.start:
+                break
+            end += 1
+        return self.entries[item.start : end]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -115,12 +194,13 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     def getRaftCommitIndex(self) -> int:
         return self._commit
 
-    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
+    def setCurrentTerm(self, term: int, votedForNodeId: int | None) -> None:
         self._term, self._vote = term, votedForNodeId
-        self._journal.save_state(term, votedForNodeId)
+        vote = None if votedForNodeId is None else f"{votedForNodeId:x}"
+        self._journal.save_state(term, vote)
 
     def getCurrentTerm(self) -> int:
         return self._term
 
-    def getVotedForNodeId(self) -> str | None:
+    def getVotedForNodeId(self) -> int | None:
         return self._vote

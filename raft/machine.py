@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,5 +28,8 @@ class StateMachine(Protocol[ReplyT_co]):
     def freeze(self) -> Iterator[bytes]:
         """Capture the state in a few milliseconds; its chunks may be read while it moves on."""
 
-    def restore(self, chunks: Iterable[bytes]) -> None:
-        """Replace the state by a frozen one."""
+    def thaw(self, chunks: Iterable[bytes]) -> Any:
+        """Build a new state out of frozen chunks, in any thread, and touch nothing else."""
+
+    def adopt(self, state: Any) -> None:
+        """Take a thawed state in place of the one there is; quick, and on the event loop."""

@@ -33,7 +33,8 @@ _logger = logging.getLogger("raft")
 class Writes(Protocol):
     """What must know of a full disk: the driver."""
 
-    wants_room: bool
+    @property
+    def wants_room(self) -> bool: ...
 
     @property
     def disk_full(self) -> bool: ...

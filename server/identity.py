@@ -6,19 +6,17 @@ in. A member with data has its identity from there and never asks this module.
 """
 
 import hashlib
-import ipaddress
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from server import url_sets
 from server.options.config import Config
-from server.options.gotext import go_quote, go_quote_list
+from server.options.gotext import go_quote
 from server.options.urls import BadUrl, Url, parse_urls
+from server.url_sets import Resolve
 
 ID_BYTES = 8
-
-Resolve = Callable[[str], str | None]
-"""Host name to IP address."""
 
 
 class BootstrapError(Exception):
@@ -73,6 +71,23 @@ def parse_initial_cluster(text: str) -> dict[str, tuple[Url, ...]]:
 
 def bootstrap(config: Config, resolve: Resolve) -> Bootstrap:
     """The new cluster of these options; raises BootstrapError."""
+    cluster = _initial_cluster(config)
+    _check_advertised(config, cluster[config.name], resolve)
+    _check_unique(cluster)
+    return _bootstrap(config, cluster)
+
+
+def candidacy(config: Config) -> Bootstrap:
+    """The cluster to join, as these options describe it; raises BootstrapError.
+
+    Its ids are what they would be in a new cluster: the true ones have to be asked for.
+    """
+    cluster = _initial_cluster(config)
+    _check_unique(cluster)
+    return _bootstrap(config, cluster)
+
+
+def _initial_cluster(config: Config) -> dict[str, tuple[Url, ...]]:
     try:
         cluster = parse_initial_cluster(config.initial_cluster)
     except BadUrl as error:
@@ -82,11 +97,10 @@ def bootstrap(config: Config, resolve: Resolve) -> Bootstrap:
         raise BootstrapError(
             f"couldn't find local name {name} in the initial cluster configuration"
         )
-    advertised = config.initial_advertise_peer_urls
-    _check_advertised(config.name, advertised, cluster[config.name], resolve=resolve)
-    listed = [url.text for urls in cluster.values() for url in urls]
-    if len(set(listed)) < len(listed):
-        raise BootstrapError(f"initial cluster {_cluster_text(cluster)} has duplicate url")
+    return cluster
+
+
+def _bootstrap(config: Config, cluster: dict[str, tuple[Url, ...]]) -> Bootstrap:
     members = [_member(name, urls, config) for name, urls in cluster.items()]
     members.sort(key=lambda member: member.id)
     _check_ids(members)
@@ -94,24 +108,15 @@ def bootstrap(config: Config, resolve: Resolve) -> Bootstrap:
     return Bootstrap(cluster_id(member.id for member in members), local, tuple(members))
 
 
-def require_lone_member(config: Config, cluster: Bootstrap) -> None:
-    """Refuse what this version cannot bootstrap; raises BootstrapError."""
-    if config.initial_cluster_state == "existing":
-        raise BootstrapError(
-            "--initial-cluster-state=existing without data: joining a cluster is not supported by"
-            " this version of this server"
-        )
-    others = sorted(member.name for member in cluster.members if member != cluster.local)
-    if others:
-        raise BootstrapError(
-            f"--initial-cluster has other members ({', '.join(others)}): clusters of more than"
-            " one member are not supported by this version of this server"
-        )
-
-
 def _member(name: str, urls: tuple[Url, ...], config: Config) -> Member:
-    texts = tuple(sorted(url.text for url in urls))
-    return Member(member_id(texts, config.initial_cluster_token), name, texts)
+    found = tuple(url_sets.texts(urls))
+    return Member(member_id(found, config.initial_cluster_token), name, found)
+
+
+def _check_unique(cluster: dict[str, tuple[Url, ...]]) -> None:
+    listed = [url.text for urls in cluster.values() for url in urls]
+    if len(set(listed)) < len(listed):
+        raise BootstrapError(f"initial cluster {_cluster_text(cluster)} has duplicate url")
 
 
 def _check_ids(members: list[Member]) -> None:
@@ -126,17 +131,13 @@ def _cluster_text(cluster: dict[str, tuple[Url, ...]]) -> str:
     return ",".join(sorted(f"{name}={url.text}" for name, urls in cluster.items() for url in urls))
 
 
-def _check_advertised(
-    name: str, advertised: tuple[Url, ...], listed: tuple[Url, ...], *, resolve: Resolve
-) -> None:
+def _check_advertised(config: Config, listed: tuple[Url, ...], resolve: Resolve) -> None:
     """The URLs this member advertises are those the initial cluster has for it."""
-    advertised_texts = sorted(url.text for url in advertised)
-    listed_texts = sorted(url.text for url in listed)
-    if advertised_texts == listed_texts:
-        return
-    difference = _difference(advertised_texts, listed_texts, (advertised, listed), resolve=resolve)
+    name, advertised = config.name, config.initial_advertise_peer_urls
+    difference = url_sets.difference(advertised, listed, resolve)
     if difference is None:
         return
+    advertised_texts, listed_texts = url_sets.texts(advertised), url_sets.texts(listed)
     shown = ",".join(advertised_texts)
     if missing := sorted(set(listed_texts) - set(advertised_texts)):
         pairs = ",".join(f"{name}={text}" for text in missing)
@@ -153,43 +154,3 @@ def _check_advertised(
     raise BootstrapError(
         f"failed to resolve {shown} to match --initial-cluster={pairs} ({difference})"
     )
-
-
-def _difference(
-    advertised_texts: list[str],
-    listed_texts: list[str],
-    urls: tuple[tuple[Url, ...], tuple[Url, ...]],
-    *,
-    resolve: Resolve,
-) -> str | None:
-    """How two URL lists differ after resolving host names; None if they do not."""
-    if len(advertised_texts) != len(listed_texts):
-        return f"len({go_quote_list(advertised_texts)}) != len({go_quote_list(listed_texts)})"
-    resolved: list[list[str]] = []
-    for side in urls:
-        texts = []
-        for url in side:
-            text = _resolved(url, resolve)
-            if text is None:
-                return f"failed to resolve host {url.host}"
-            texts.append(text)
-        resolved.append(sorted(texts))
-    for advertised, listed in zip(*resolved, strict=True):
-        if advertised != listed:
-            return f"resolved urls: {go_quote(advertised)} != {go_quote(listed)}"
-    return None
-
-
-def _resolved(url: Url, resolve: Resolve) -> str | None:
-    if url.is_unix or url.host in ("", "localhost") or _is_ip(url.host):
-        return url.text  # etcd does not resolve localhost, so it differs from 127.0.0.1
-    address = resolve(url.host)
-    return None if address is None else url.moved_to(address, url.port).text
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -55,7 +55,8 @@ def main() -> None:
     except _STARTUP_FAILURES as error:
         _logger.critical("%s", error)
         sys.exit(1)
-    _end_by(received)
+    if received is not None:
+        _end_by(received)
 
 
 def _arguments() -> list[str]:
@@ -65,7 +66,7 @@ def _arguments() -> list[str]:
     return sys.argv[1:]
 
 
-def _run(config: Config) -> signal.Signals:
+def _run(config: Config) -> signal.Signals | None:
     _raise_file_limit()
     data_dir = open_data_dir(config.data_dir, config.wal_dir)
     log.emit(data_dir.notices)

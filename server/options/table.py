@@ -180,7 +180,6 @@ NOT_BUILT = frozenset(
         "discovery",
         "discovery-proxy",
         "discovery-srv",
-        "force-new-cluster",
         "key-file",
         "peer-auto-tls",
         "peer-cert-file",

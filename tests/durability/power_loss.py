@@ -74,7 +74,7 @@ class SmallJournal(Journal):
     ) -> tuple[Journal, Recovered]:
         """Open, and keep what was found for the judge."""
         opened = super().open(
-            disk, directory, identity=identity, first=first, segment_bytes=segment_bytes
+            disk, directory, identity=identity, first=first, segment_bytes=SEGMENT_BYTES
         )
         SmallJournal.recovered = opened[1]
         SmallJournal.appended = list(opened[1].entries)
@@ -91,8 +91,7 @@ def small() -> Iterator[None]:
     """Make segments and the trailing window small."""
     with (
         mock.patch("raft.node.Journal", SmallJournal),
-        mock.patch("raft.driver._ROOM_KEPT_BYTES", ROOM_KEPT_BYTES),
-        mock.patch("raft.compaction.TRAILING_COMMANDS", TRAILING_COMMANDS),
+        mock.patch("raft.appender._ROOM_KEPT_BYTES", ROOM_KEPT_BYTES),
     ):
         yield
 
@@ -279,7 +278,13 @@ class Life:
         try:
             return Node(
                 self._machine,
-                NodeConfig(WAL, SNAP, snapshot_count=SNAPSHOT_COUNT, timing=Timing(20, 100)),
+                NodeConfig(
+                    WAL,
+                    SNAP,
+                    snapshot_count=SNAPSHOT_COUNT,
+                    trailing_commands=TRAILING_COMMANDS,
+                    timing=Timing(20, 100),
+                ),
                 identity=None if has_data else ME,
                 bootstrap=None if has_data else first,
                 on_fatal=self._die,

@@ -33,6 +33,8 @@ COMMANDS = st.one_of(
     st.builds(c.CompareAndDelete, KEYS, VALUES, INDEXES),
     st.just(c.Sync()),
     st.builds(c.AddMember, st.integers(1, 3), st.just(("http://a:1",))),
+    st.builds(c.UpdateMember, st.integers(1, 3), st.just(("http://a:3",))),
+    st.builds(c.RemoveMember, st.integers(1, 3)),
     st.builds(c.PublishMember, st.integers(1, 3), st.just("m"), st.just(("http://a:2",))),
     st.just(c.SetClusterVersion("3.4.0")),
 )

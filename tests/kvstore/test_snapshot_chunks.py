@@ -49,7 +49,7 @@ def test_chunks_are_bounded_and_complete(name: str) -> None:
     assert max(map(len, chunks)) <= chunk_bytes_max
     assert machine.digest() != digest
     again = Machine()
-    again.restore(chunks)
+    again.adopt(Machine.thaw(chunks))
     assert again.digest() == digest
     check_tree(again)
 
@@ -81,13 +81,13 @@ def test_history_is_bounded_by_bytes() -> None:
         assert [event.index for event in found] == list(range(first, index + 1))
 
         again = Machine()
-        again.restore(list(machine.freeze()))
+        again.adopt(Machine.thaw(list(machine.freeze())))
         assert again.digest() == machine.digest()
         assert again.store.history._size_bytes == history._size_bytes
 
         drive(machine, [(1, [Set(b"/big", b"x" * (2 * limit))])], start_ms=now_ms)
         assert [event.key for event in history.events] == [b"/big"]
-        again.restore(list(machine.freeze()))
+        again.adopt(Machine.thaw(list(machine.freeze())))
         assert again.digest() == machine.digest()
         drive(machine, [(2, [Set(b"/k", b"v")])], start_ms=now_ms)
         assert [event.key for event in history.events] == [b"/k"]

@@ -112,7 +112,7 @@ class SmallJournal(Journal):
     ) -> tuple[Journal, Recovered]:
         """Open it."""
         return super().open(
-            disk, directory, identity=identity, first=first, segment_bytes=segment_bytes
+            disk, directory, identity=identity, first=first, segment_bytes=SEGMENT_BYTES
         )
 
 
@@ -121,7 +121,7 @@ def small_segments() -> Iterator[None]:
     """Make the segments of members small."""
     with (
         mock.patch("raft.node.Journal", SmallJournal),
-        mock.patch("raft.driver._ROOM_KEPT_BYTES", ROOM_KEPT_BYTES),
+        mock.patch("raft.appender._ROOM_KEPT_BYTES", ROOM_KEPT_BYTES),
     ):
         yield
 
@@ -130,7 +130,12 @@ class Member:
     """A running member and all that is known of it."""
 
     def __init__(
-        self, disk: SimulatedDisk, *, clock: Clock | None = None, snapshot_count: int = 100_000
+        self,
+        disk: SimulatedDisk,
+        *,
+        clock: Clock | None = None,
+        snapshot_count: int = 100_000,
+        trailing_commands: int = 5000,
     ) -> None:
         self.machine = Machine()
         self.fatal: list[BaseException] = []
@@ -138,7 +143,9 @@ class Member:
         first = Bootstrap((Peer(ME.member_id, ("http://h:1",)),), [encode(AddMember(9, ()))])
         self.node: Node[Reply] = Node(
             self.machine,
-            NodeConfig(WAL, SNAP, snapshot_count=snapshot_count),
+            NodeConfig(
+                WAL, SNAP, snapshot_count=snapshot_count, trailing_commands=trailing_commands
+            ),
             identity=None if has_data else ME,
             bootstrap=None if has_data else first,
             on_fatal=self.fatal.append,
@@ -165,10 +172,16 @@ class Member:
 
 @asynccontextmanager
 async def running(
-    disk: SimulatedDisk, *, clock: Clock | None = None, snapshot_count: int = 100_000
+    disk: SimulatedDisk,
+    *,
+    clock: Clock | None = None,
+    snapshot_count: int = 100_000,
+    trailing_commands: int = 5000,
 ) -> AsyncIterator[Member]:
     """Run a member until it serves, and stop it in the end."""
-    member = Member(disk, clock=clock, snapshot_count=snapshot_count)
+    member = Member(
+        disk, clock=clock, snapshot_count=snapshot_count, trailing_commands=trailing_commands
+    )
     member.node.start()
     try:
         await within(member.node.read_barrier())

@@ -208,10 +208,9 @@ async def test_a_removal_that_fails_below_a_member() -> None:
 
     with (
         small_segments(),
-        mock.patch("raft.compaction.TRAILING_COMMANDS", 5),
         mock.patch("raft.compaction._RETRY_S", 0.0),
     ):
-        async with running(disk, snapshot_count=20) as member:
+        async with running(disk, snapshot_count=20, trailing_commands=5) as member:
             disk.before = fail
             first, number = oldest(), 0
             async with asyncio.timeout(DEADLINE_S):
@@ -222,7 +221,7 @@ async def test_a_removal_that_fails_below_a_member() -> None:
             assert member.fatal == []
             digest = member.machine.digest()
             await power_loss(member, disk, None)
-        async with running(disk, snapshot_count=20) as member:
+        async with running(disk, snapshot_count=20, trailing_commands=5) as member:
             assert member.machine.digest() == digest
             assert all(member.has(b"/k%d" % i) for i in range(1, number + 1))
 

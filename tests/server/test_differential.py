@@ -6,24 +6,29 @@ etcd's warning about its own logger; JSON lines (etcd 3.5) are read for their er
 test: it then fails, it is not skipped.
 """
 
+import asyncio
 import io
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from server.beginning import begin
 from server.datadir import DataDirError, open_data_dir
-from server.identity import BootstrapError, bootstrap
+from server.identity import BootstrapError
 from server.log import report
 from server.notice import Exit
 from server.options import load
-from tests.oracle.process import find_etcd, free_port
+from tests.oracle import RealEtcd, Request, fetch
+from tests.oracle.process import Identity, find_etcd, free_port
 from tests.server.differential_cases import CASES, SUCCESSES, Case
 
 ETCD_TIMEOUT_S = 20.0
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} (?P<level>[A-Z]) \| (?P<text>.*)")
+MEMBER = re.compile(r"&\{.*?\}\}")
 PACKAGE = re.compile(r"[a-z/]+: ")
 
 Verdict = tuple[int, list[str]]
@@ -184,6 +189,26 @@ def bootstrap_argv(*more: str) -> tuple[str, ...]:
             "--initial-advertise-peer-urls=http://127.0.0.1:1,http://127.0.0.1:3",
             "--initial-cluster=default=http://127.0.0.1:1,default=http://127.0.0.1:2",
         ),
+        *(
+            (f"--initial-cluster={cluster}", f"--initial-cluster-state={state}")
+            for state in ("new", "existing")
+            for cluster in (
+                "a=http://127.0.0.1:1,b=http://127.0.0.1:2",
+                "a=http://127.0.0.1:2,b=http://127.0.0.1:2",
+                "default=http://127.0.0.1:1,b=http://127.0.0.1:2,c=http://127.0.0.1:2",
+                "default=http://127.0.0.1:1,b=http://127.0.0.1:2,c=http://127.0.0.1",
+                "default=http://127.0.0.1:1,b=http://127.0.0.1:2,c",
+                "default=http://127.0.0.1:1,b=http://127.0.0.1:2/,c=http://127.0.0.1:2",
+                "default=http://127.0.0.1:1,=http://127.0.0.1:1",
+            )
+        ),
+        ("--initial-cluster=default=http://127.0.0.1:3,b=http://127.0.0.1:2",),
+        ("--initial-cluster=default=http://127.0.0.1:2,b=http://127.0.0.1:2",),
+        ("--initial-cluster=default=http://127.0.0.1:1", "--initial-cluster-state=existing"),
+        (
+            "--initial-cluster=default=http://127.0.0.1:1,b=http://127.0.0.1:2",
+            "--initial-cluster-state=existing",
+        ),
     ],
     ids=" ".join,
 )
@@ -191,7 +216,7 @@ def test_failed_bootstrap(more: tuple[str, ...], tmp_path: Path) -> None:
     """Goal: etcd's critical line for each check; method: a real start that fails, our function."""
     argv = bootstrap_argv(*more)
     with pytest.raises(BootstrapError) as caught:
-        bootstrap(load(argv, {}).config, lambda _: None)
+        asyncio.run(begin(load(argv, {}).config, lambda _: None))
     done = etcd(argv, {}, tmp_path)
     assert done.returncode == 1
     if find_etcd()[1].startswith("3.4."):
@@ -200,6 +225,57 @@ def test_failed_bootstrap(more: tuple[str, ...], tmp_path: Path) -> None:
     else:
         # Later releases put their differences in brackets into other words.
         assert json.dumps(str(caught.value).partition(" (")[0])[1:-1] in done.stderr
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[int]:
+    """A real cluster of one, to which http://127.0.0.1:7 was added: the port its members ask at."""
+    port = free_port()
+    with RealEtcd(identity=Identity(peer_url=f"http://127.0.0.1:{port}")) as real:
+        real.stop()
+        real.peer_port = port
+        real.start()
+        headers = (("Content-Type", "application/json"),)
+        body = b'{"peerURLs":["http://127.0.0.1:7"]}'
+        added = Request("POST", b"/v2/members", headers=headers, body=body)
+        assert fetch(real.client_port, added).status == 201
+        yield port
+
+
+def in_order(line: str) -> tuple[str, list[str]]:
+    """A line and the members it lists, which Go does in no order."""
+    return MEMBER.sub("", line), sorted(MEMBER.findall(line))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (
+            "--initial-cluster=default=http://127.0.0.1:1,b=http://127.0.0.1:LIVE,c=http://a:1",
+            "--initial-cluster-state=existing",
+        ),
+        (
+            "--initial-cluster=default=http://127.0.0.1:1,b=http://127.0.0.1:LIVE",
+            "--initial-cluster-state=existing",
+        ),
+        (
+            "--initial-cluster=default=http://127.0.0.1:LIVE,b=http://localhost:LIVE",
+            "--initial-advertise-peer-urls=http://127.0.0.1:LIVE",
+        ),
+    ],
+    ids=["count", "no match", "bootstrapped before"],
+)
+def test_failed_join(more: tuple[str, ...], live: int, tmp_path: Path) -> None:
+    """Goal: etcd's critical line for what a live cluster has against us; method: the same real
+    cluster is asked by a real start that fails, and by our function."""
+    argv = bootstrap_argv(*(option.replace("LIVE", str(live)) for option in more))
+    with pytest.raises(BootstrapError) as caught:
+        asyncio.run(begin(load(argv, {}).config, lambda _: None))
+    done = etcd(argv, {}, tmp_path)
+    assert done.returncode == 1
+    if find_etcd()[1].startswith("3.4."):
+        lines = [m["text"] for m in map(LOG_LINE.fullmatch, done.stderr.splitlines()) if m]
+        assert in_order(lines[-1]) == in_order(f"etcdmain: {caught.value}")
 
 
 def test_port_out_of_range(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from server.identity import (
     BootstrapError,
     bootstrap,
+    candidacy,
     cluster_id,
     hex_id,
     member_id,
     parse_initial_cluster,
-    require_lone_member,
 )
 from server.options import load
 from server.options.config import Config
@@ -196,16 +196,21 @@ def test_equal_texts_are_not_resolved() -> None:
     assert bootstrap(config("x", f"x={url}", url), resolve).local.name == "x"
 
 
-def test_only_a_lone_new_member_for_now() -> None:
-    """Goal: clusters and joins are refused, not started as something else; method: both."""
-    three = config("atomic-01", TALK_CLUSTER, "http://172.17.8.101:2380")
-    with pytest.raises(BootstrapError, match=r"other members \(atomic-02, atomic-03\)"):
-        require_lone_member(three, bootstrap(three, HOSTS.get))
-    joining = config("x", f"x={A}", A, "--initial-cluster-state=existing")
-    with pytest.raises(BootstrapError, match="joining a cluster is not supported"):
-        require_lone_member(joining, bootstrap(joining, HOSTS.get))
-    alone = config("x", f"x={A}", A)
-    require_lone_member(alone, bootstrap(alone, HOSTS.get))
+def test_who_joins_needs_its_name_and_no_url_twice() -> None:
+    """Goal: a joiner is checked less than a founder (its advertised URLs are not looked at), in
+    etcd's order; method: contract section 3."""
+    elsewhere = config("x", f"x={A},b={B}", "http://127.0.0.1:3")
+    candidate = candidacy(elsewhere)
+    assert candidate.local.peer_urls == (A,)
+    assert {member.name for member in candidate.members} == {"x", "b"}
+    for cluster, message in (
+        (f"a={A},b={A}", 'couldn\'t find local name "x" in the initial cluster configuration'),
+        (f"x={A},b={A}", f"initial cluster b={A},x={A} has duplicate url"),
+        ("x", "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: "),
+    ):
+        with pytest.raises(BootstrapError) as caught:
+            candidacy(config("x", cluster, A))
+        assert str(caught.value) == message
 
 
 @given(st.lists(st.integers(1, 65535), min_size=1, max_size=5, unique=True))

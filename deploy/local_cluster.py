@@ -1,0 +1,182 @@
+"""Three members on this machine in one terminal, to try things out: `make cluster`.
+
+Laws: members are ordinary processes with ordinary flags, printed before they are started, so that
+each can be run by hand as well. Their lines go to the terminal behind their names; above them, who
+leads is said whenever it changes. Ctrl-C stops all; a member that ends by itself is said so, and
+the others go on: that is what there is to see. Data stays in the directory between runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+_MEMBERS_MAX: Final = 9
+_CLIENT_PORT: Final = 2379
+_PEER_PORT: Final = 2380
+_PORT_STEP: Final = 100
+_LOOK_S: Final = 0.25
+_STOP_S: Final = 10.0
+_COLOURS: Final = (36, 33, 35, 32, 34, 31, 96, 93, 95)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member: its name, its URLs, and its colour in the terminal."""
+
+    name: str
+    client_url: str
+    peer_url: str
+    colour: int
+
+    @classmethod
+    def number(cls, position: int) -> Member:
+        """The member at a position, from 0."""
+        step = position * _PORT_STEP
+        return cls(
+            name=f"infra{position}",
+            client_url=f"http://127.0.0.1:{_CLIENT_PORT + step}",
+            peer_url=f"http://127.0.0.1:{_PEER_PORT + step}",
+            colour=_COLOURS[position],
+        )
+
+    def arguments(self, cluster: str, directory: Path, extra: list[str]) -> list[str]:
+        """The flags it is started with."""
+        return [
+            f"--name={self.name}",
+            f"--data-dir={directory / self.name}",
+            f"--listen-client-urls={self.client_url}",
+            f"--advertise-client-urls={self.client_url}",
+            f"--listen-peer-urls={self.peer_url}",
+            f"--initial-advertise-peer-urls={self.peer_url}",
+            f"--initial-cluster={cluster}",
+            *extra,
+        ]
+
+
+class Terminal:
+    """Lines of several writers, each behind its name."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def say(self, text: str, name: str = "", colour: int = 1) -> None:
+        """Print a line."""
+        prefix = f"{name:>{self._width}} | "
+        if self._coloured:
+            prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
+            text = text if name else f"\x1b[1m{text}\x1b[0m"
+        sys.stdout.write(f"{prefix}{text}\n")
+        sys.stdout.flush()
+
+
+async def _run(members: list[Member], directory: Path, extra: list[str]) -> None:
+    terminal = Terminal(max(len(member.name) for member in members))
+    cluster = ",".join(f"{member.name}={member.peer_url}" for member in members)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    running: dict[str, asyncio.subprocess.Process] = {}
+    async with asyncio.TaskGroup() as tasks:
+        for member in members:
+            arguments = member.arguments(cluster, directory, extra)
+            terminal.say("pyetcd " + shlex.join(arguments), member.name, member.colour)
+            # A session of its own: Ctrl-C is ours to pass on, once.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "server", *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+            running[member.name] = process
+            tasks.create_task(_follow(member, process, terminal))
+        looking = tasks.create_task(_watch_leader(members, terminal))
+        urls = ",".join(member.client_url for member in members)
+        terminal.say(f"try: ETCDCTL_API=2 etcdctl --endpoints {urls} member list")
+        terminal.say(
+            f"to see a failover: kill -9 the leader's pid ({_pids(running)}); Ctrl-C stops"
+        )
+        waiting = [asyncio.create_task(process.wait()) for process in running.values()]
+        stopping = asyncio.create_task(stopped.wait())
+        everybody = asyncio.ensure_future(asyncio.gather(*waiting))
+        await asyncio.wait((everybody, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        looking.cancel()
+        await _stop(running)
+        await everybody
+
+
+def _pids(running: dict[str, asyncio.subprocess.Process]) -> str:
+    return ", ".join(f"{name} {process.pid}" for name, process in running.items())
+
+
+async def _stop(running: dict[str, asyncio.subprocess.Process]) -> None:
+    for process in running.values():
+        if process.returncode is None:
+            process.terminate()
+    waiting = [asyncio.create_task(process.wait()) for process in running.values()]
+    _done, late = await asyncio.wait(waiting, timeout=_STOP_S)
+    if late:
+        for process in running.values():
+            if process.returncode is None:
+                process.kill()
+
+
+async def _follow(member: Member, process: asyncio.subprocess.Process, terminal: Terminal) -> None:
+    """Pass a member's lines on until it ends."""
+    assert process.stdout is not None
+    while line := await process.stdout.readline():
+        text = line.decode(errors="replace").rstrip("\n")
+        terminal.say(text, member.name, member.colour)
+    code = await process.wait()
+    terminal.say(f"{member.name} has ended with code {code}")
+
+
+async def _watch_leader(members: list[Member], terminal: Terminal) -> None:
+    """Say who leads, whenever that changes."""
+    said = ""
+    timeout = aiohttp.ClientTimeout(total=1.0)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            found = await _leader(session, members)
+            if found != said:
+                said = found
+                terminal.say(f"=== {found}")
+            await asyncio.sleep(_LOOK_S)
+
+
+async def _leader(session: aiohttp.ClientSession, members: list[Member]) -> str:
+    for member in members:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+            async with session.get(f"{member.client_url}/v2/members/leader") as answer:
+                if answer.status == 200:
+                    found = await answer.json(content_type=None)
+                    return f"{found['name']} ({found['id']}) leads"
+    return "nobody leads"
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="make cluster", description=__doc__)
+    parser.add_argument("--members", type=int, default=3, choices=range(1, _MEMBERS_MAX + 1))
+    parser.add_argument("--directory", type=Path, default=Path("local-cluster.etcd"))
+    parser.add_argument("extra", nargs="*", help="further flags for each member, behind --")
+    chosen = parser.parse_args()
+    members = [Member.number(position) for position in range(chosen.members)]
+    asyncio.run(_run(members, chosen.directory, chosen.extra))
+
+
+if __name__ == "__main__":
+    main()

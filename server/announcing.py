@@ -1,0 +1,55 @@
+"""What a member tells the cluster about itself, and what the cluster's leader adds to that.
+
+Laws: a member is announced once its name and client URLs are committed, at each start anew; it is
+tried until it succeeds. The cluster's version is set once in the life of a cluster, by the leader;
+that is why a fresh cluster of N members is at index 2N + 1.
+"""
+
+import asyncio
+import logging
+
+from kvstore import Machine, Reply, cluster_version
+from kvstore.commands import PublishMember, SetClusterVersion, encode
+from raft import Node, ProposalFailed
+from server.options.config import Config
+from server.version import CLUSTER_VERSION
+
+_RETRY_S = 1.0
+_LOOK_S = 0.05
+"""How often a member looks whether there is a version yet, or whether it has come to lead."""
+
+_logger = logging.getLogger("etcdserver")
+
+
+async def announce(node: Node[Reply], config: Config) -> None:
+    """Wait for a leader, and have this member's name and client URLs committed."""
+    while True:
+        try:
+            await node.read_barrier()
+            break
+        except ProposalFailed:
+            _logger.warning("still waiting for a leader; this member is not announced yet")
+    client_urls = tuple(url.text for url in config.advertise_client_urls)
+    publish = PublishMember(node.identity.member_id, config.name, client_urls)
+    await _commit(node, encode(publish))
+    _logger.info("published name %s and client URLs %s", config.name, ", ".join(client_urls))
+
+
+async def agree_on_version(node: Node[Reply], machine: Machine) -> None:
+    """See to it that the cluster has a version, if this member leads; wait for it otherwise."""
+    while cluster_version(machine.store.tree) is None:
+        if node.status.is_leader:
+            await _commit(node, encode(SetClusterVersion(CLUSTER_VERSION)))
+        else:
+            await asyncio.sleep(_LOOK_S)
+
+
+async def _commit(node: Node[Reply], command: bytes) -> None:
+    while True:
+        try:
+            await node.propose(command, reserved=True)
+        except ProposalFailed as failure:
+            _logger.warning("could not publish this member: %s; retrying", failure)
+            await asyncio.sleep(_RETRY_S)
+        else:
+            return

@@ -11,6 +11,7 @@ STOPPED: Final = "etcdserver: server stopped"
 TIMED_OUT_UNKNOWN: Final = "etcdserver: request timed out, outcome unknown"
 STOPPED_UNKNOWN: Final = "etcdserver: server stopped, outcome unknown"
 TOO_MANY: Final = "etcdserver: too many requests"
+TOO_LARGE: Final = "etcdserver: request is too large"
 NO_SPACE: Final = "etcdserver: the disk of the data directory is full"
 LEADER_NO_SPACE: Final = "etcdserver: the disk of the leader's data directory is full"
 

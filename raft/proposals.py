@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from raft import batch
 from raft.errors import (
-    NO_SPACE,
     STOPPED,
     STOPPED_UNKNOWN,
     TIMED_OUT,
     TIMED_OUT_UNKNOWN,
+    TOO_LARGE,
     TOO_MANY,
     ProposalFailed,
 )
@@ -40,6 +40,9 @@ ReplyT = TypeVar("ReplyT")
 # Proposals waiting for their turn. Connections have at most one each, so only very many of them, or
 # a disk that hangs, come near this.
 WAITING_BYTES_MAX: Final = 256 << 20
+
+# One command must fit into one message to another member (16 MiB) with room to spare.
+COMMAND_BYTES_MAX: Final = 15 << 20
 
 # What a record's header and framing add to a command, generously.
 EXTRA_BYTES: Final = 128
@@ -93,6 +96,9 @@ class Proposals(Generic[ReplyT]):
     def add(self, command: bytes, change: Change | None = None) -> asyncio.Future[ReplyT]:
         """Take a proposal; the future is its reply, or ProposalFailed."""
         future: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
+        if len(command) > COMMAND_BYTES_MAX:
+            self.fail(future, TOO_LARGE)
+            return future
         if self._waiting_bytes + len(command) > WAITING_BYTES_MAX:
             self.fail(future, TOO_MANY)
             return future

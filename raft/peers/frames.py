@@ -50,11 +50,6 @@ class FrameReader:
         # The size the kept bytes must reach before it is worth looking at them again.
         self._wanted = HEADER_BYTES
 
-    @property
-    def kept_bytes(self) -> int:
-        """How much has arrived of a frame that is not complete."""
-        return len(self._kept)
-
     def feed(self, data: bytes) -> Iterator[memoryview]:
         """Yield the payloads that are complete now; raise BadFrame when there is no next one.
 

@@ -180,7 +180,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
 async def read_all(reader: asyncio.StreamReader) -> bytes:
     """Everything that comes until the other side closes."""
     async with asyncio.timeout(DEADLINE_S):
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionError):
             return await reader.read()
         return b""
 

@@ -15,7 +15,7 @@ from raft.batch import Peer
 from raft.core import Timing
 from raft.messages import Append, encode
 from raft.peers.frames import PAYLOAD_BYTES_MAX, PING, FrameReader, header
-from raft.peers.handshake import HEAD_END, read_answer
+from raft.peers.handshake import HEAD_END, Welcome, read_answer, welcome
 from raft.peers.link import QUEUE_BYTES_MAX, SILENT_CHECKS_MAX
 from raft.peers.mesh import STRANGERS_MAX
 from tests.raft.peers.cable import Cable
@@ -224,6 +224,36 @@ async def test_a_late_request_is_refused() -> None:
             assert lines.lines == []
             await hang_up(writer)
             await hang_up(late)
+
+
+@on_both_loops
+async def test_a_request_that_crossed_ours_is_refused_and_remembered() -> None:
+    """Goal: a member that dialed before it knew of our connection does not replace it; one that had
+    known it and lost it does; what has reached us is said when we dial. Method: a raw peer that
+    takes our dial up, and dials itself."""
+    streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def take_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(HEAD_END)
+        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, "")))
+        streams.append((reader, writer))
+
+    server = await asyncio.start_server(take_up, "127.0.0.1", 0)
+    a = Station(1)
+    async with opened(a):
+        a.mesh.set_members([Peer(2, (f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",))])
+        await until(lambda: a.ear.heard and streams, "connected")
+        reader, crossed = await a.connect()
+        crossed.write(a.hello(2, dial=3))
+        assert (await read_all(reader)).startswith(b"HTTP/1.1 409 ")
+        assert a.mesh.hello(2).seen == (77, 3)
+        assert a.ear.heard == [("connected", 2)]
+        _, anew = await taken_up(a, 2, dial=4, seen=(a.incarnation, 1))
+        assert await read_all(streams[0][0]) == b""
+        assert a.ear.heard == [("connected", 2), ("disconnected", 2), ("connected", 2)]
+        for writer in (crossed, anew, streams[0][1]):
+            await hang_up(writer)
+    server.close()
 
 
 @on_both_loops
@@ -659,7 +689,7 @@ async def test_what_the_listener_raises_is_not_swallowed() -> None:
             assert b.mesh.send(1, note(1))
             assert b.mesh.send(1, note(2))
             await until(lambda: a.ear.count("connected", 2) == 2, "connected anew")
-            assert b.mesh.send(1, note(3))
+            await until(lambda: b.mesh.send(1, note(3)), "known to the other side, too")
             await until(lambda: 3 in a.ear.numbers(2), "messages again")
     assert reported == [failure]
     assert a.ear.numbers(2) == [1, 3]

@@ -287,6 +287,3 @@ class Intake:
         self._queue.clear()
         self._bytes = 0
         return gone
-
-
-__all__ = ["EXTRA_BYTES", "NO_SPACE", "Intake", "Proposals"]

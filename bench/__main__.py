@@ -1,4 +1,4 @@
-"""`python -m bench [throughput|memory|start|pause]`; throughput is what no name means."""
+"""`python -m bench [throughput|memory|start|pause|cluster]`; throughput is what no name means."""
 
 import argparse
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from bench import memory, pause, startup, throughput
+from bench import cluster, memory, pause, startup, throughput
 from bench.errors import BenchError
 from tests.oracle.process import StartError
 
@@ -16,6 +16,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "memory": memory.measure,
     "start": startup.measure,
     "pause": pause.measure,
+    "cluster": cluster.measure,
 }
 
 
@@ -57,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     pauses.add_argument(
         "--stacks", action="store_true", help="sample the stack in long pauses; costs a little"
     )
+    clusters = _command(commands, "cluster", "three members of each on this machine")
+    clusters.add_argument("--rounds", type=_positive, default=3)
+    clusters.add_argument("--seconds", type=_positive, default=3, help="length of one load")
+    clusters.add_argument("--failovers", type=_not_negative, default=5)
+    clusters.add_argument("--missed", type=_not_negative, default=100_000, metavar="WRITES")
     return parser
 
 
@@ -76,6 +82,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
     return number
 
 

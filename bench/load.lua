@@ -3,15 +3,18 @@
 
 local READY_MADE_MAX = 10000
 
-local requests, keys, method, body, headers = {}, 0, "GET", nil, {}
+local requests, keys, method, query, body, headers = {}, 0, "GET", "", nil, {}
 local at = 0
 
 local function path(number)
-  return string.format("/v2/keys/bench/d%03d/k%03d", math.floor(number / 1000), number % 1000)
+  return string.format("/v2/keys/bench/d%03d/k%03d%s", math.floor(number / 1000), number % 1000, query)
 end
 
 function init(args)
   method, keys = args[1], tonumber(args[2])
+  if method == "QGET" then
+    method, query = "GET", "?quorum=true"
+  end
   if method == "PUT" then
     body = "value=" .. string.rep("x", tonumber(args[3]))
     headers["Content-Type"] = "application/x-www-form-urlencoded"

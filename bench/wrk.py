@@ -23,7 +23,7 @@ _GRACE_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk is to send: `keys` in turn (or, of more than 10,000, at random)."""
+    """What wrk is to send: `keys` in turn, of more than 10,000 at random. QGET: a quorum GET."""
 
     method: str
     connections: int

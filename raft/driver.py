@@ -138,6 +138,7 @@ class Driver(Generic[ReplyT]):
         engine.on_acknowledged = lambda member, took_ns: traffic.acknowledged(member, took_ns / 1e9)
         self._reads = Reads(
             engine,
+            origin=origin,
             timeout_ns=timeout_ns,
             repeat_ns=self._election_ns,
             now_ns=clock.monotonic_ns,
@@ -297,6 +298,9 @@ class Driver(Generic[ReplyT]):
     def disconnected(self, member: int) -> None:
         if not self._stopped:
             self._guarded(self._engine.disconnected, member)
+            for transfers in (self.sender, self.receiver):
+                if transfers is not None:
+                    transfers.disconnected(member)
 
     def _receive(self, member: int, message: Message) -> None:
         match message:
@@ -458,6 +462,7 @@ class Driver(Generic[ReplyT]):
 
     def _synced(self, covered: int, took_ns: int) -> None:
         self._log.synced(covered)
+        self._engine.is_silent = False
         self._news = True
         self.sync_average_ns += _AVERAGE_WEIGHT * (took_ns - self.sync_average_ns)
         limit = SLOW_SYNC_NS // 2 if self._slow_disk else SLOW_SYNC_NS
@@ -579,7 +584,16 @@ class Driver(Generic[ReplyT]):
                 (number if origin == own else 0 for origin, number in entry.ids), replies
             )
         if entry.peers is not None:
-            self._on_configured(entry.peers)
+            self._configure(entry.peers)
+
+    def _configure(self, peers: tuple[batch.Peer, ...]) -> None:
+        """Act on a configuration once nobody here can forget any more that it is committed."""
+
+        def act(flushed: asyncio.Future[None]) -> None:
+            if not flushed.cancelled():
+                self._guarded(self._on_configured, peers)
+
+        self.flush().add_done_callback(act)
 
     def install(self, meta: SnapshotMeta, state: object) -> bool:
         """Let a durable snapshot replace log and state; False if they are beyond it already."""
@@ -596,7 +610,7 @@ class Driver(Generic[ReplyT]):
         self._cluster_clock.saw(standing.stamp_ns)
         self._proposals.hidden()
         self._engine.installed(meta.index)
-        self._on_configured(standing.peers)
+        self._configure(standing.peers)
         self.wake()
         return True
 
@@ -617,11 +631,12 @@ class Driver(Generic[ReplyT]):
             self.receiver.expire()
         engine.tick()
         self._notice()
-        if engine.is_leader:
-            if self._write is not None and now_ns - self._write_began_ns < self._election_ns:
-                engine.beat()
-        else:
+        if not engine.is_leader:
             self._forward(now_ns - self._election_ns)
+        elif self._write is not None:
+            # The core's heartbeats need a turn, and turns wait for the disk.
+            engine.is_silent = now_ns - self._write_began_ns >= self._election_ns
+            engine.beat()
         due = now_ns >= self._next_stamp_ns or self._machine.is_behind()
         if due and engine.is_leader:
             self._next_stamp_ns = now_ns + STAMP_PERIOD_NS

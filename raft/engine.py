@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 _NS_PER_MS = 1_000_000
 
+# No member has this id.
+_NOBODY = 0
+
 
 class Engine:
     """Propose to it, tell it what was received, turn it, send what is in its boxes."""
@@ -98,6 +101,8 @@ class Engine:
         self.confirmed_round = 0
         self._transfer: tuple[int, int] | None = None
         self._led_term = 0
+        # Our disk hangs: nobody should be kept from electing somebody else.
+        self.is_silent = False
         # Called for each acknowledgement of entries with its sender and the ns it took.
         self.on_acknowledged: Callable[[int, int], None] = lambda _member, _took_ns: None
         self._adopt_membership()
@@ -201,24 +206,30 @@ class Engine:
             self._beat(member)
 
     def _beat(self, member: int) -> None:
-        self.outbox.append((member, Beat(self.term, self._round)))
+        if not self.is_silent:
+            self.outbox.append((member, Beat(self.term, self._round)))
 
     def send_appends(self) -> None:
         """As a leader, send what was appended, and what is committed, to those who lack it."""
         if not self.is_leader:
             return
         last_index, commit = self._log.last_index, self.commit_index
+        told: set[int] = set()
         if last_index > self._sent_index or self._lagging:
             self._sent_index, self._lagging = last_index, False
             # The core sends everyone it thinks reachable something, be it an empty append.
             for member in self._others:
-                if self._core.next_index(member) > last_index:
+                lacks = self._core.next_index(member) <= last_index
+                if lacks and self._of(member).may_send:
+                    told.add(member)
+                else:
                     self._core.set_reachable(member, reachable=False)
             self._core.send_appends()
             for member in self._others:
                 self._admit(member)
-        elif commit > self._sent_commit:
-            self.outbox.extend((member, Commit(self.term, commit)) for member in self._others)
+        if commit > self._sent_commit:
+            notice = Commit(self.term, commit)
+            self.outbox.extend((member, notice) for member in self._others if member not in told)
         self._sent_commit = commit
 
     def connected(self, member: int) -> None:
@@ -268,7 +279,11 @@ class Engine:
         if self._membership_version == membership.version:
             return
         self._membership_version = membership.version
-        self._voters = membership.ids
+        before, self._voters = self._voters, membership.voters
+        if self.is_leader:
+            # Who has been removed may not know yet that it is committed.
+            commit = Commit(self.term, self.commit_index)
+            self.held.extend((member, commit) for member in sorted(before - self._voters))
         self._others = sorted(self._voters - {self.me})
         self._core.set_others(self._others)
         for member in [gone for gone in self._progress if gone not in self._voters]:
@@ -300,7 +315,15 @@ class Engine:
         self._by_request = by_request
         self._progress.clear()
         self._timer.restart(self._clock.monotonic_ns())
-        self._core.campaign()
+        if self.is_alone:
+            # On its own the core would lead and commit within one tick, with nothing on disk yet.
+            # So it stands against nobody and is given nobody's vote.
+            self._core.set_others([_NOBODY])
+            self._core.campaign()
+            self._core.set_others([])
+            self._core.vote(_NOBODY, self.term)
+        else:
+            self._core.campaign()
 
     def _begin_to_lead(self) -> None:
         self._led_term = self.term
@@ -452,7 +475,9 @@ class Engine:
     def _restart_progress(self, member: int) -> None:
         if not self.is_leader or member not in self._voters:
             return
-        self._core.set_next(member, self._core.match_index(member) + 1)
+        match = self._core.match_index(member)
+        # Of whom nothing is known yet, the end of the log is tried first.
+        self._core.set_next(member, (match or self._log.last_index) + 1)
         self._of(member).probe()
         self._admit(member)
 
@@ -478,7 +503,7 @@ class Engine:
                 self._core.set_reachable(member, reachable=False)
             case "response_vote":
                 self.held.append((member, Vote(message["term"], True, False)))
-            case "request_vote":
+            case "request_vote" if member != _NOBODY:
                 question = AskVote(
                     message["term"],
                     message["last_log_index"],
@@ -487,8 +512,8 @@ class Engine:
                     transfer=self._by_request,
                 )
                 self.held.append((member, question))
-            case "next_node_idx":
-                pass  # the fence gives its own answers
+            case "next_node_idx" | "request_vote":
+                pass  # the fence gives its own answers, and nobody is not asked
             case kind:
                 raise SafetyViolation(f"the core sends {kind}")
 

@@ -80,10 +80,15 @@ class Sender:
             if member not in wanted or transfer.term != self._engine.term:
                 transfer.end("it is not wanted any more")
 
+    def disconnected(self, member: int) -> None:
+        """What was on its way to a member is lost."""
+        if member in self._transfers:
+            self._transfers[member].end("the connection is gone")
+
     def taken(self, member: int, message: SnapshotTaken) -> None:
         """The receiver has taken parts, or gives up."""
         transfer = self._transfers.get(member)
-        if transfer is not None and transfer.number == message.transfer:
+        if transfer is not None and transfer.is_that_of(message):
             if message.number < 0:
                 transfer.end("the receiver gave it up")
             else:
@@ -162,6 +167,10 @@ class _Transfer:
         self._ended: str | None = None
         self._changed = asyncio.Event()
 
+    def is_that_of(self, message: SnapshotTaken) -> bool:
+        """Whether a message is about it."""
+        return (self.term, self.number) == (message.term, message.transfer)
+
     def taken(self, number: int) -> None:
         """Parts up to `number` have been taken."""
         self._taken = max(self._taken, number)
@@ -235,7 +244,7 @@ class Receiver:
             self._begin(member, message)
             return
         reception = self._reception
-        if reception is not None and reception.is_of(member, message.transfer):
+        if reception is not None and reception.is_of(member, message):
             reception.take(message)
         else:
             self._send(member, SnapshotTaken(message.term, message.transfer, -1))
@@ -247,7 +256,7 @@ class Receiver:
             return
         if self._task is not None:
             # Whoever sends this one will send it again when the other has come to its end.
-            if self._reception is not None and self._reception.is_of(member, begin.transfer):
+            if self._reception is not None and self._reception.is_of(member, begin):
                 return
             self._give_up("another one has begun")
             self._send(member, SnapshotTaken(begin.term, begin.transfer, -1))
@@ -258,6 +267,11 @@ class Receiver:
     def _give_up(self, reason: str) -> None:
         if self._reception is not None:
             self._reception.parts.put_nowait(reason)
+
+    def disconnected(self, member: int) -> None:
+        """What was on its way from a member is lost."""
+        if self._reception is not None and self._reception.member == member:
+            self._give_up("the connection is gone")
 
     def expire(self) -> None:
         """Let time pass: a transfer of an earlier term comes to nothing."""
@@ -341,9 +355,13 @@ class _Reception:
         # Parts, or the reason to give up. The sender is at most _AHEAD parts ahead.
         self.parts: asyncio.Queue[SnapshotPart | str] = asyncio.Queue()
 
-    def is_of(self, member: int, transfer: int) -> bool:
-        """Whether a message belongs to it."""
-        return self.member == member and self.begin.transfer == transfer
+    def is_of(self, member: int, message: SnapshotBegin | SnapshotPart) -> bool:
+        """Whether a message belongs to it; a leader of a later term numbers anew."""
+        begin = self.begin
+        return self.member == member and (begin.term, begin.transfer) == (
+            message.term,
+            message.transfer,
+        )
 
     def take(self, part: SnapshotPart) -> None:
         """Queue a part; a sender that does not wait for answers is not listened to."""

@@ -193,12 +193,13 @@ class Journal:
         if index > part.last_index:
             part.last_index = index
 
-    def save_state(self, term: int, vote: str | None) -> None:
-        """Buffer the hard state."""
+    def save_state(self, term: int, vote: str | None, *, commit: int = 0) -> None:
+        """Buffer the hard state, and up to where the log is known to be committed."""
         if vote is not None and len(vote.encode()) > VOTE_MAX_BYTES:
             raise ValueError(f"a vote of {len(vote)} characters")
         self._make_room()
         self._outline.state(term, vote)
+        self._outline.commit = max(self._outline.commit, commit)
         self._put_state()
 
     def mark_snapshot(self, index: int, term: int) -> None:

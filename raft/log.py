@@ -56,6 +56,7 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         for entry in entries:
             self._remember(entry)
             self._notice(entry)
+        membership.committed(self._commit)
         self.durable = self.last_index
         # The lowest index added since the journal was last asked to write, _NONE for none.
         self._fresh = _NONE
@@ -190,14 +191,20 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
 
     def setRaftCommitIndex(self, raftCommitIndex: int) -> None:
         self._commit = raftCommitIndex
+        if self.membership.committed(raftCommitIndex):
+            # Members may go for good because of it: that must not be forgotten.
+            self._save_state()
 
     def getRaftCommitIndex(self) -> int:
         return self._commit
 
     def setCurrentTerm(self, term: int, votedForNodeId: int | None) -> None:
         self._term, self._vote = term, votedForNodeId
-        vote = None if votedForNodeId is None else f"{votedForNodeId:x}"
-        self._journal.save_state(term, vote)
+        self._save_state()
+
+    def _save_state(self) -> None:
+        vote = None if self._vote is None else f"{self._vote:x}"
+        self._journal.save_state(self._term, vote, commit=self._commit)
 
     def getCurrentTerm(self) -> int:
         return self._term

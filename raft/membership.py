@@ -1,11 +1,13 @@
-"""Who the members are: the newest configuration in the log, or in the snapshot below it.
+"""Who the members are: the configurations in the log, and in the snapshot below it.
 
-Laws (Ongaro, "Consensus", 2014, section 4.1):
+Laws (as etcd's raft; Ongaro, "Consensus", 2014, section 4.1, for why one member at a time):
 
-* A configuration is in force from the moment it is in the log, committed or not; when it is
-  truncated, the one before is in force again.
-* Configurations differ from the one before by at most one member, so that their majorities
-  overlap. Who proposes one sees to that (`changed`), and to it that only one is under way.
+* A configuration is in force once it is known to be committed. So one that is in the log and not
+  known to be committed is not in force yet, but the one before it is: nobody appends a
+  configuration before the last one is committed.
+* Configurations differ from the one before by at most one member, so that the majorities of two
+  neighbours overlap. Who proposes one sees to that (`changed`), and to it that only one is under
+  way.
 """
 
 from __future__ import annotations
@@ -31,23 +33,25 @@ class Membership:
     def __init__(self, index: int, peers: Sequence[Peer]) -> None:
         """`peers` have been in force since `index`; none at all for a member that has to join."""
         self._history: list[tuple[int, tuple[Peer, ...]]] = [(index, tuple(peers))]
-        # Counts changes of what is in force, so that others notice them cheaply.
+        self._committed = index
+        # Counts changes of what is in the log or in force, so that others notice them cheaply.
         self.version = 0
 
     @property
     def index(self) -> int:
-        """The index of the configuration in force."""
+        """The index of the newest configuration in the log."""
         return self._history[-1][0]
 
     @property
     def peers(self) -> tuple[Peer, ...]:
-        """The configuration in force."""
+        """The newest configuration in the log."""
         return self._history[-1][1]
 
     @property
-    def ids(self) -> frozenset[int]:
-        """The members' ids."""
-        return frozenset(peer.id for peer in self.peers)
+    def voters(self) -> frozenset[int]:
+        """The ids of the members whose votes and acknowledgements count."""
+        under_way = self.index > self._committed and len(self._history) > 1
+        return frozenset(peer.id for peer in self._history[-2 if under_way else -1][1])
 
     def at(self, index: int) -> tuple[Peer, ...]:
         """The configuration as of an index, which must not be below the oldest one kept."""
@@ -57,6 +61,13 @@ class Membership:
         """A configuration has been appended to the log."""
         self._history.append((index, tuple(peers)))
         self.version += 1
+
+    def committed(self, index: int) -> bool:
+        """The log is known to be committed up to an index; tell whether that puts one in force."""
+        now_in_force = self._committed < self.index <= index
+        self.version += now_in_force
+        self._committed = max(self._committed, index)
+        return now_in_force
 
     def truncate(self, index: int) -> None:
         """The entries from `index` on have gone."""
@@ -72,6 +83,7 @@ class Membership:
     def reset(self, index: int, peers: Sequence[Peer]) -> None:
         """A snapshot has replaced the log."""
         self._history = [(index, tuple(peers))]
+        self._committed = max(self._committed, index)
         self.version += 1
 
 

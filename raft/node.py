@@ -295,6 +295,7 @@ class Node(Generic[ReplyT]):
                 f"{self._config.journal_directory} names"
             )
         self._membership.append(self._log.last_index, own)
+        self._membership.committed(self._log.last_index)
 
     def _record_others_gone(self) -> None:
         """Put the new configuration into the log, as the leader that we are at once."""

@@ -35,12 +35,16 @@ class Reads:
         self,
         engine: Engine,
         *,
+        origin: int,
         timeout_ns: int,
         repeat_ns: int,
         now_ns: Callable[[], int],
         send: Callable[[int, Message], object],
     ) -> None:
-        """`repeat_ns`: a question without an answer is asked again after so long."""
+        """`origin` is drawn anew at each start: an answer to an earlier life fits no question.
+
+        `repeat_ns`: a question without an answer is asked again after so long.
+        """
         self._engine = engine
         self._timeout_ns = timeout_ns
         self._repeat_ns = repeat_ns
@@ -58,7 +62,7 @@ class Reads:
         self._round = 0
         self._round_index = 0
         # As a follower: our question's number, whom it went to in which term, and when.
-        self._number = 0
+        self._number = origin
         self._question_to = (0, 0)
         self._question_ns = 0
         self._led_term = 0

@@ -5,9 +5,11 @@ Reading order, which is also the order of a start:
 1. `options` turns argv, the environment and a YAML file into one frozen `Config`.
 2. `log` sets up logging and prints what was noticed before logging existed (`notice`).
 3. `datadir` makes, checks and locks the data directory.
-4. `identity` derives the member's and the cluster's id, with `hosts` for this machine's names.
-5. `listeners` binds the ports, `process` wires log, store and HTTP together and serves until a
-   signal comes, `systemd` tells the service manager when the member is ready.
+4. `beginning` finds out who a member without data is: `identity` derives a founder's ids (`hosts`
+   and `url_sets` compare its URLs), `remote_cluster` asks those who are there for a joiner's.
+5. `listeners` binds the ports, `process` wires log, store, `peers` and HTTP together and serves
+   until a signal comes or the member is removed; `announcing` has its name committed, and `systemd`
+   tells the service manager that it is ready.
 6. `main` is all of that in order, and the exit code.
 
 Laws:

@@ -102,7 +102,7 @@ class Process:
     ) -> None:
         node = await self._open_node(removed)
         node.start()
-        if self._config.force_new_cluster:
+        if self._is_forced:
             me, commit = node.identity, node.status.commit_index
             words = "forcing restart of member %x in cluster %x at commit index %d"
             _logger.warning(words, me.member_id, me.cluster_id, commit)
@@ -137,7 +137,6 @@ class Process:
         )
         if config.unsafe_no_fsync:
             _logger.warning("not waiting for the disk: a power loss undoes acknowledged writes")
-        forced = config.force_new_cluster and data_dir.has_data
         node = Node(
             self._machine,
             node_config,
@@ -147,13 +146,18 @@ class Process:
             transport=self._peers,
             is_removed=self._is_removed,
             on_removed=lambda: _settle(removed),
-            force_new=_removals if forced else None,
+            force_new=_removals if self._is_forced else None,
         )
         self._peers.become(node.identity)
         _logger.info(
             "starting member %x in cluster %x", node.identity.member_id, node.identity.cluster_id
         )
         return node
+
+    @property
+    def _is_forced(self) -> bool:
+        """Whether to be the only member from now on; without data the option says nothing."""
+        return self._config.force_new_cluster and self._data_dir.has_data
 
     def _is_removed(self, number: int) -> bool:
         return is_removed(self._machine.store.tree, number)

@@ -1,5 +1,6 @@
 """Waiting requests on a member that catches up by a snapshot: nothing is missed in silence."""
 
+import asyncio
 import json
 from unittest import mock
 
@@ -9,6 +10,8 @@ from api.keys import Keys
 from kvstore import Machine
 from kvstore.commands import Command, Set, encode
 from tests.api.fake_node import ONE, TWO, cluster, request
+
+DEADLINE_S = 10.0
 
 
 async def watch(backend: Backend, query: str) -> Stream:
@@ -26,10 +29,16 @@ def catch_up(backend: Backend, *commands: Command) -> None:
     backend.machine.adopt(Machine.thaw(list(ahead.freeze())))
 
 
-async def told(stream: Stream, count: int) -> list[str]:
+async def following(stream: Stream) -> str | None:
+    """The value of the next event; None at the end."""
+    async with asyncio.timeout(DEADLINE_S):
+        body = await stream.feed.next()
+    return None if body is None else json.loads(body)["node"]["value"]
+
+
+async def told(stream: Stream, count: int) -> list[str | None]:
     """The values of the next events."""
-    bodies = [await stream.feed.next() for _ in range(count)]
-    return [json.loads(body or b"{}")["node"]["value"] for body in bodies]
+    return [await following(stream) for _ in range(count)]
 
 
 async def test_what_was_missed_is_told_and_the_watch_goes_on() -> None:
@@ -63,7 +72,7 @@ async def test_what_is_lost_ends_the_answer() -> None:
         assert not poll.feed.ended
         catch_up(backend, *(Set(b"/a", b"%d" % number) for number in range(3)))
         assert await told(stream, 1) == ["0"]
-        assert await stream.feed.next() is None
-        assert await poll.feed.next() is None
+        assert await following(stream) is None
+        assert await following(poll) is None
         assert not later.feed.ended
         assert backend.machine.store.watchers.count == 1

@@ -28,6 +28,17 @@ def test_a_fresh_cluster_of_n_is_at_index_2n_plus_1() -> None:
     assert cluster_version(machine.store.tree) == "3.4.0"
 
 
+def test_the_version_is_set_once() -> None:
+    """Goal: a version that is set twice, by two leaders in a row, counts once. Method: the same
+    twice, then another."""
+    machine = Machine()
+    same = [c.SetClusterVersion("3.4.0")]
+    drive(machine, [(1, [*same, *same])])
+    assert machine.store.index == 1
+    drive(machine, [(1, [c.SetClusterVersion("3.5.0"), *same])])
+    assert machine.store.index == 3
+
+
 def test_each_change_counts_as_etcd_counts_it() -> None:
     """Goal: +1, +1, +2, and a restart's publish +1 (contract/cluster.md section 3). Method: one
     change at a time; the register after each."""

@@ -138,7 +138,9 @@ async def test_commands_wait_for_room(made_in_write: list[int]) -> None:
             futures = [member.propose(Set(b"/big%d" % i, value)) for i in range(10)]
             driver = member.node.driver
             await until(lambda: driver.wants_room and gate.reached.is_set(), "no room")
-            await until(lambda: len(driver._proposals._waiting) == driver.pending, "what fits is answered")
+            await until(
+                lambda: len(driver._proposals._waiting) == driver.pending, "what fits is answered"
+            )
             done = [future.done() for future in futures]
             # One behind the first half, or none; then two or three in the whole spare.
             assert 2 <= sum(done) <= 4

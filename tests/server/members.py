@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tests.oracle import Pyetcd, Request, fetch
-from tests.oracle.process import Identity, free_port
+from tests.oracle.process import Identity, find_etcd, free_port
 from tests.oracle.wire import Response
 
 DEADLINE_S = 30.0
@@ -70,11 +70,21 @@ class Member(Pyetcd):
         return self.kill()
 
 
+class EtcdMember(Member):
+    """The same as a real etcd."""
+
+    kind = "etcd"
+
+    def command(self) -> list[str]:
+        """The binary found."""
+        return [find_etcd()[0], "--enable-v2"]
+
+
 @contextmanager
-def cluster(size: int) -> Iterator[list[Member]]:
+def cluster(size: int, kind: type[Member] = Member) -> Iterator[list[Member]]:
     """A running cluster of new members."""
     with ExitStack() as stack:
-        members = [Member(f"m{number}") for number in range(1, size + 1)]
+        members = [kind(f"m{number}") for number in range(1, size + 1)]
         for member in members:
             stack.callback(member.discard)
             member.among(members)

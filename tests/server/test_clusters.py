@@ -1,6 +1,7 @@
 """Members as real processes: how a cluster begins, how members come, go, stop and come back."""
 
 import socket
+from functools import partial
 from pathlib import Path
 
 from server.identity import cluster_id, hex_id, member_id
@@ -16,6 +17,11 @@ REMOVED = (
 def names(member: Member) -> list[str]:
     """The cluster as a member has it."""
     return sorted(one["name"] for one in member.see("/v2/members")["members"])
+
+
+def number_of(member: Member, name: str) -> str:
+    """The id of a member by its name."""
+    return next(one["id"] for one in member.see("/v2/members")["members"] if one["name"] == name)
 
 
 def silent(notices: socket.socket) -> bool:
@@ -91,37 +97,50 @@ def test_a_member_without_quorum_serves_what_it_has(tmp_path: Path) -> None:
 def test_a_member_joins_is_removed_and_stays_out() -> None:
     """Goal: who was added joins with --initial-cluster-state=existing and catches up; once removed
     it says what to do and ends with 0, and so it does whenever it is started again. Method: a
-    cluster of one grows and shrinks."""
-    with cluster(1) as (first,):
+    cluster of two grows to three and shrinks."""
+    with cluster(2) as members:
+        first = members[0]
         assert first.put("/a", "1").status == 201
-        second = Member("m2").among([first], "--initial-cluster-state=existing")
+        third = Member("m3").among(members, "--initial-cluster-state=existing")
+        try:
+            added = {"peerURLs": [third.identity.peer_url]}
+            ask = partial(first.ask, "POST", "/v2/members", added)
+            until(lambda: ask().status == 201, "links are old enough", *members)
+            assert ask().status == 500
+            third.among([*members, third], "--initial-cluster-state=existing").start()
+            assert third.see("/v2/keys/a")["node"]["value"] == "1"
+            assert third.put("/a", "2").status == 200
+            until(lambda: names(first) == names(third) == ["m1", "m2", "m3"], "it is known")
+            path = f"/v2/members/{number_of(first, 'm3')}"
+            index = first.index
+            delete = partial(first.ask, "DELETE", path)
+            until(lambda: delete().status == 204, "its links are old enough", *members, third)
+            until(lambda: first.index == index + 2, "the removal is applied")
+            assert third.ended() == 0
+            for words in REMOVED:
+                assert third.full_log().count(words) == 1
+            assert names(first) == ["m1", "m2"]
+            assert first.put("/a", "3").status == 200
+            assert delete().status == 410
+            third.launch()
+            assert third.ended() == 0
+            assert third.full_log().count(REMOVED[0]) == 2
+        finally:
+            third.discard()
+
+
+def test_a_cluster_of_one_grows_at_once() -> None:
+    """Goal: the only member may be joined at any time: 201 although the second is not there yet,
+    local reads go on, and writes do once it has come. Method: a cluster of one, just started."""
+    with cluster(1) as (first,):
+        second = Member("m2")
         try:
             added = {"peerURLs": [second.identity.peer_url]}
-            answer = first.ask("POST", "/v2/members", added)
-            assert answer.status == 201
-            assert first.ask("POST", "/v2/members", added).status == 500
+            assert first.ask("POST", "/v2/members", added).status == 201
+            assert len(first.see("/v2/members")["members"]) == 2
             second.among([first, second], "--initial-cluster-state=existing").start()
-            assert second.see("/v2/keys/a")["node"]["value"] == "1"
-            assert second.put("/a", "2").status == 200
-            assert names(first) == names(second) == ["m1", "m2"]
-            number = next(
-                one["id"] for one in first.see("/v2/members")["members"] if one["name"] == "m2"
-            )
-            index = first.index
-            path = f"/v2/members/{number}"
-            until(lambda: first.ask("DELETE", path).status == 204, "its links are old enough")
-            assert first.index == index + 2
-            assert second.ended() == 0
-            for words in REMOVED:
-                assert words in second.full_log()
-            assert names(first) == ["m1"]
-            assert first.put("/a", "3").status == 200
-            assert first.ask("DELETE", path).status == 410
-
-            said = second.full_log().count(REMOVED[0])
-            second.launch()
-            assert second.ended() == 0
-            assert second.full_log().count(REMOVED[0]) == said + 1
+            assert second.put("/a", "1").status == 201
+            until(lambda: names(first) == ["m1", "m2"], "it is known")
         finally:
             second.discard()
 
@@ -153,5 +172,6 @@ def test_a_member_is_made_the_only_one() -> None:
     try:
         start([lone.among([lone], "--force-new-cluster")])
         assert lone.index == 3
+        assert "forcing" not in lone.full_log()
     finally:
         lone.discard()

@@ -13,8 +13,11 @@ from __future__ import annotations
 import time
 from typing import Final, Protocol
 
-# How far a member that hears no new stamps lets its reading of cluster time run ahead.
+# How far a member that hears no new stamps lets its reading of cluster time run ahead, and how far a
+# leader's stamp may be from its last one: while time matters it makes one every half second, so more
+# means that it was stopped or cut off from its disk, and that is an outage.
 READING_AHEAD_MAX_NS: Final = 1_000_000_000
+STAMP_AHEAD_MAX_NS: Final = 1_000_000_000
 
 
 class Clock(Protocol):
@@ -59,9 +62,9 @@ class ClusterClock:
         self._stamped_at_ns = self._clock.monotonic_ns()
 
     def stamp(self) -> int:
-        """The stamp for a new batch: the last one plus the time gone by since."""
+        """The stamp for a new batch: the last one plus the time gone by since, outages apart."""
         now_ns = self._clock.monotonic_ns()
-        self._stamp_ns += now_ns - self._stamped_at_ns
+        self._stamp_ns += min(now_ns - self._stamped_at_ns, STAMP_AHEAD_MAX_NS)
         self._stamped_at_ns = now_ns
         return self._stamp_ns
 

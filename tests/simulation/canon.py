@@ -56,6 +56,9 @@ class Canon:
     def __init__(self, accuse: Accuse) -> None:
         self.accuse = accuse
         self.entries: list[tuple[int, bytes]] = []  # (term, data) from index 1 on
+        # The highest term that somebody leads, and what it was when each entry was first applied.
+        self.led_term = 0
+        self.committed_by: list[int] = []
         self.configurations: list[tuple[int, frozenset[int]]] = []
         # By command: each time it was applied, as the so many-th of all, in which entry, the reply.
         self.replies: dict[bytes, list[tuple[int, int, Reply]]] = defaultdict(list)
@@ -136,6 +139,7 @@ class Canon:
 
     def _extend(self, index: int, term: int, data: bytes) -> None:
         self.entries.append((term, data))
+        self.committed_by.append(self.led_term)
         entry = batch.decode(data)
         if entry is None:
             self._changed_at.append(self._changed_at[-1])

@@ -27,6 +27,7 @@ from kvstore.commands import (
     KeyCommand,
     PublishMember,
     Set,
+    SetClusterVersion,
     Update,
     encode,
 )
@@ -134,11 +135,10 @@ class Clients:
             detail = f"{key!r} at member {member.id}: {shown[0]} instead of {shown[1]}"
             self.world.accuse("equal members show equal things", detail)
 
-    def publish(self, member: Member) -> Operation:
-        """Have a member record its name and URLs, as a server does when it starts."""
-        command = PublishMember(member.id, f"member{member.id}", (f"http://member{member.id}",))
+    def record(self, member: Member, command: PublishMember | SetClusterVersion) -> Operation:
+        """Have a member record something of its own, as a server does when it starts."""
         data = encode(command)
-        operation = self._operation(member, "publish", b"", None, data)
+        operation = self._operation(member, "record", b"", None, data)
 
         def propose() -> asyncio.Future[Reply]:
             self.world.canon.asked[data] += 1

@@ -7,7 +7,8 @@ Laws:
 * "the removed stop", unless they know nobody any more who could tell them.
 * "what runs out does": keys with a TTL go once time goes on.
 * "equal digests": with each other, and with a state machine that is fed with the log alone.
-* "all see the same": the leader, the members, and how far each of them is.
+* "all see the same": the leader, the members (also in the store's register of them), and how far
+  each of them is.
 * linearizability of what clients saw of each key.
 
 That nothing acknowledged is lost follows: an acknowledged write was found in the one history when
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kvstore import register
 from kvstore.commands import Set
 from tests.simulation.clients import OK
 from tests.simulation.disk import ROOMY_BYTES, Pace
@@ -157,11 +159,13 @@ def _compare_views(world: World) -> None:
         seen: dict[str, object] = {
             "leader": node.status.leader,
             "members": {peer.id for peer in node.peers},
+            "register": {entry.id for entry in register(member.live.machine.store.tree)},
             "connected": {m.id for m in present if node.connected_since(m.id) is not None},
         }
         expected = {
             "leader": leader.id,
             "members": set(world.configuration),
+            "register": set(world.configuration),
             "connected": {m.id for m in present},
         }
         if member is leader:

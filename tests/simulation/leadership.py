@@ -3,7 +3,7 @@
 Laws that are watched, after each callback of a member and at each message it sends:
 
 * "one leader per term", by what members say of themselves and by what they send.
-* "leader completeness": a new leader has everything that was ever committed.
+* "leader completeness": a new leader has everything that was committed in an earlier term.
 * "commit within the log", "commit never goes back", "applied is committed".
 * "a majority has it": what a leader commits is on the disks of a majority.
 * "promises are durable": a vote, a candidacy and an acknowledgement leave a member only when they
@@ -12,6 +12,7 @@ Laws that are watched, after each callback of a member and at each message it se
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -75,7 +76,7 @@ class Leadership:
         if status.is_leader and standing.led != status.term:
             standing.led = status.term
             self._claim(member, status.term)
-            self._check_completeness(member)
+            self._check_completeness(member, status.term)
             self.counts["elections"] += 1
         if status.commit_index != standing.commit:
             if status.commit_index < standing.commit:
@@ -91,17 +92,20 @@ class Leadership:
         leader = self.leaders.setdefault(term, member)
         if leader != member:
             self._accuse("one leader per term", f"{leader} and {member} lead term {term}")
+        self._canon.led_term = max(self._canon.led_term, term)
 
-    def _check_completeness(self, member: int) -> None:
+    def _check_completeness(self, member: int, term: int) -> None:
+        """The leader of a term has all that was committed in earlier terms."""
         canon, told = self._canon, self._journals.of(member).told
-        if not canon.last:
+        index = bisect_left(canon.committed_by, term)
+        if not index:
             return
-        term = canon.entries[-1][0]
-        if not told.holds(canon.last, term):
+        entry_term = canon.entries[index - 1][0]
+        if not told.holds(index, entry_term):
             self._accuse(
                 "leader completeness",
-                f"member {member} leads without the committed entry {canon.last} of term {term} "
-                f"(its log ends at {told.last})",
+                f"member {member} leads term {term} without the committed entry {index} of term "
+                f"{entry_term} (its log ends at {told.last})",
             )
 
     def _check_commit(self, member: int, status: Status) -> None:

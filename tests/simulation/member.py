@@ -19,7 +19,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from kvstore import Reply, is_removed
-from kvstore.commands import AddMember, RemoveMember, encode
+from kvstore.commands import AddMember, PublishMember, RemoveMember, SetClusterVersion, encode
 from raft import (
     Bootstrap,
     Identity,
@@ -262,7 +262,14 @@ class Member:
         world.loop.raise_failure()
         if life.process.alive:
             life.process.busy_until_ns = world.loop.now_ns + took.ns
-            world.clients.publish(self)
+            self._publish()
+
+    def _publish(self) -> None:
+        """Record what a server records when it starts."""
+        name, urls = f"member{self.id}", (f"http://member{self.id}:2379",)
+        self.world.clients.record(self, PublishMember(self.id, name, urls))
+        if self.lives == 1:
+            self.world.clients.record(self, SetClusterVersion("3.4.0"))
 
     def _refuse(self, error: Exception) -> None:
         """The start was refused: because of a damage that was done."""

@@ -107,7 +107,7 @@ MOODS: Final[dict[str, Mood]] = {
                 "power_loss": 0.08,
                 "power_cut": 0.03,
                 "full_disk": 0.05,
-                "flip": 0.08,
+                "flip": 0.15,
                 "add": 0.05,
                 "replace": 0.2,
                 "crash_leader": 0.03,

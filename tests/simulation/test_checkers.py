@@ -326,14 +326,19 @@ def test_one_leader_per_term() -> None:
 
 
 def test_leader_completeness() -> None:
-    """Goal: a leader that lacks what was committed is seen. Method: an entry applied by one member,
-    and a leader without it."""
+    """Goal: a leader that lacks what was committed in an earlier term is seen; one of the term
+    before, who learns late that it was elected, lacks nothing. Method: an entry applied by two
+    members, and leaders with and without it."""
     parliament = Parliament()
     parliament.has([1, 2], (NO_OP, 2, 2))
+    parliament.leadership.observe(1, status(2, leads=True))
     parliament.canon.applied(1, 2, 2, NO_OP)
-    parliament.leadership.observe(2, status(3, leads=True))
+    parliament.leadership.observe(2, status(4, leads=True))
+    parliament.leadership.begins(3)
+    parliament.leadership.leaders.pop(2)
+    parliament.leadership.observe(3, status(2, leads=True))
     with pytest.raises(Violation, match="leader completeness"):
-        parliament.leadership.observe(3, status(4, leads=True))
+        parliament.leadership.observe(3, status(5, leads=True))
 
 
 def test_commitment() -> None:

@@ -55,7 +55,7 @@ SMALL = {
     "raft.progress.WINDOW_BYTES": 16 << 10,
     "raft.proposals.WAITING_BYTES_MAX": 32 << 10,
     "raft.snapshots.SYNC_EVERY_BYTES": 4 << 10,
-    "kvstore.expiry._SWEEP_MIN": 16,
+    "kvstore.expiry._SWEEP_MIN": 4,
     "kvstore.history.BYTES_MAX": 100 << 10,
     "kvstore.history.EVENTS_MAX": 60,
     "kvstore.machine._CHUNK_ROWS": 20,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from raft.clock import READING_AHEAD_MAX_NS, ClusterClock
+from raft.clock import READING_AHEAD_MAX_NS, STAMP_AHEAD_MAX_NS, ClusterClock
 from raft.election import ElectionTimer
 from raft.progress import INSTALLING, PROBING, REPLICATING, WINDOW_BYTES, Progress
 from tests.raft.member import HandClock
@@ -115,3 +115,16 @@ def test_what_is_on_its_way_is_known() -> None:
     progress.sent(6, 9, WINDOW_BYTES, 70)
     progress.acknowledged(9, 80)
     assert progress.may_send
+
+
+def test_an_outage_of_the_leader_is_no_time() -> None:
+    """Goal: a leader that was stopped (SIGSTOP, a suspended machine) and goes on does not count what
+    it slept through: keys would run out early. Method: a pause of an hour between two stamps.
+    """
+    hand = HandClock()
+    clock = ClusterClock(hand)
+    clock.lead(50)
+    hand.now_ns += 3600 * 10**9
+    assert clock.stamp() == 50 + STAMP_AHEAD_MAX_NS
+    hand.now_ns += 7
+    assert clock.stamp() == 57 + STAMP_AHEAD_MAX_NS

@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 from typing import Final, Protocol
 
-# How far a member that hears no new stamps lets its reading of cluster time run ahead, and how far a
-# leader's stamp may be from its last one: while time matters it makes one every half second, so more
-# means that it was stopped or cut off from its disk, and that is an outage.
+# How far a member that hears no new stamps lets its reading of cluster time run ahead.
 READING_AHEAD_MAX_NS: Final = 1_000_000_000
+# How far a leader's stamp may be from its last one. While time matters it makes one every half
+# second, so more means that it was stopped, or cut off from its disk: an outage.
 STAMP_AHEAD_MAX_NS: Final = 1_000_000_000
 
 

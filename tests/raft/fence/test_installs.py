@@ -350,6 +350,8 @@ async def test_parts_are_sent_a_few_ahead_of_the_answers() -> None:
         assert max(len(part.data) for part in parts) <= PART_BYTES
         house.tell(B, A, SnapshotTaken(parts[0].term, parts[0].transfer + 1, 12))
         await settle()
+        house.tell(B, A, SnapshotTaken(parts[0].term - 1, parts[0].transfer, 12))
+        await settle()
         assert count() == 16, "an answer to another transfer"
         house.tell(B, A, SnapshotTaken(parts[0].term, parts[0].transfer, 4))
         await until(lambda: count() >= 21, "A sends more")
@@ -379,6 +381,25 @@ async def test_a_transfer_ends_with_its_connection_and_is_begun_again() -> None:
         reconnect(house)
         await until(lambda: house[B].has(b"k19" + b"x" * 200), "the next one goes through")
         assert house[A].node._driver.sender._number > first
+
+
+async def test_a_receiver_does_not_wait_for_what_was_lost() -> None:
+    """Goal: what was on its way when a connection broke does not come any more: the receiver gives
+    the transfer up, too, and not one from another member. Method: begin one, lose connections.
+    """
+    async with assembled(A, B, C, **SMALL) as house:
+        await left_behind(house)
+        parcels = await transfer(house)
+        receiver = house[B].node._driver.receiver
+        house.connect(B, C)
+        for message in parcels[:2]:
+            house.tell(A, B, message)
+        house.disconnect(B, C)
+        await settle()
+        assert receiver._task is not None
+        house.disconnect(A, B)
+        await until(lambda: receiver._task is None, "it is given up")
+        assert house[B].files == []
 
 
 async def test_a_transfer_ends_with_a_connection_that_is_back_at_once() -> None:

@@ -225,6 +225,18 @@ async def test_a_member_that_has_applied_its_removal_goes() -> None:
         assert house[C].gone == 2
 
 
+async def test_a_removed_member_learns_it_from_its_leader() -> None:
+    """L10. Goal: a member that is removed hears so from the log before it is let go of. Method:
+    remove one that is connected.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        await within(house[A].change(*remove(C)))
+        await until(lambda: house[C].gone, "it goes")
+        assert house[C].has(removal(C))
+
+
 async def test_a_snapshot_says_who_the_members_were_at_its_index() -> None:
     """S14. Goal: a configuration that is not committed does not get into a snapshot; if it never
     is, it is gone after a restart from that snapshot, too. Method: a leader that is cut off appends

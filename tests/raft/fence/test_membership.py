@@ -10,7 +10,7 @@ from raft import membership
 from raft.batch import Peer
 from raft.errors import ChangeRefused
 from raft.membership import Membership, changed
-from raft.messages import Append, Appended, Change
+from raft.messages import Append, Appended, Change, Commit, Vote
 from tests.raft.fence.parliament import ELECTION_MS, Parliament, peer
 
 if TYPE_CHECKING:
@@ -131,6 +131,72 @@ def test_a_restart_finds_the_newest_configuration_in_the_log() -> None:
     assert ids(parliament[A].log.membership.peers) == {A, B}
     assert parliament[A].log.membership.voters == {A, B, C}
     assert parliament[A].log.membership.index == 3
+
+
+def test_a_configuration_that_is_not_known_to_be_committed_elects_nobody() -> None:
+    """S6. Goal: until a configuration is known to be committed, a candidate needs a majority of
+    those who were members before, and that suffices. Method: of {A, B, C}, A adds D, which reaches
+    B only, and dies; B stands with C. Then the same when D is the one who answers.
+    """
+    for helper in (C, D):
+        parliament = Parliament(A, B, C, joiners=[D])
+        parliament.elect(A)
+        parliament.beat(A, A, B, C)
+        parliament.propose(A, b"with D", peers=(A, B, C, D))
+        parliament.deliver(A, B)
+        parliament.sync(B)
+        parliament.crash(A)
+        assert parliament.engine(B)._voters == {A, B, C}
+        parliament.tick(B, 2 * ELECTION_MS)
+        engine = parliament.engine(B)
+        for pre in (True, False):
+            engine.receive(helper, Vote(engine.term + pre, True, pre))
+        assert engine.is_leader == (helper == C)
+    # What it led with is committed by the old ones, and then in force.
+    parliament = Parliament(A, B, C, joiners=[D])
+    parliament.elect(A)
+    parliament.beat(A, A, B, C)
+    parliament.propose(A, b"with D", peers=(A, B, C, D))
+    parliament.deliver(A, B)
+    parliament.sync(B)
+    parliament.crash(A)
+    parliament.elect(B, C)
+    assert parliament.engine(B)._voters == parliament.engine(C)._voters == {A, B, C, D}
+
+
+def test_who_is_removed_is_told_that_it_is_certain() -> None:
+    """L10. Goal: the last thing a removed member hears is that its removal is committed, and it
+    hears it when the leader cannot forget it any more. Method: remove C.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(A)
+    parliament.beat(A)
+    parliament.propose(A, b"without C", peers=(A, B))
+    for member in (A, B, C):
+        parliament.deliver(A, member)
+        parliament.sync(member)
+    parliament.deliver(B, A)
+    assert parliament.turn(A) == [b"without C"]
+    assert parliament.on_the_way(A, C) == []
+    parliament.sync(A)
+    assert parliament.on_the_way(A, C) == [Commit(parliament.engine(A).term, 3)]
+    parliament.deliver(A, C)
+    assert parliament.turn(C) == [b"without C"]
+
+
+def test_a_lone_member_commits_nothing_before_it_is_on_disk() -> None:
+    """S12. Goal: a cluster of one follows the rule of all others. Method: look before and after the
+    first sync.
+    """
+    parliament = Parliament(A)
+    engine = parliament.engine(A)
+    assert engine.is_leader
+    assert (engine.commit_index, parliament[A].log.last_index) == (1, 2)
+    parliament.sync(A)
+    assert engine.commit_index == 1
+    parliament.turn(A)
+    assert engine.commit_index == 2
+    assert engine.is_ready_leader
 
 
 def test_votes_are_counted_in_the_newest_configuration() -> None:

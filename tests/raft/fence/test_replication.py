@@ -428,6 +428,27 @@ def test_what_is_committed_is_told_at_once_while_another_one_catches_up() -> Non
         assert parliament.turn(B) == [b"x"]
 
 
+def test_what_is_committed_is_told_once() -> None:
+    """Goal: who is sent an append is not sent a message about the commit index beside it. Method:
+    a commit and a proposal in one turn.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(A)
+    parliament.beat(A)
+    parliament.propose(A, b"k1")
+    for member in (B, C):
+        parliament.deliver(A, member)
+        parliament.sync(member)
+        parliament.deliver(member, A)
+    parliament.sync(A)
+    engine = parliament.engine(A)
+    engine.turn()
+    engine.propose(entry(b"k2"))
+    engine.send_appends()
+    assert [type(message) for _member, message in engine.outbox] == [Append, Append]
+    assert all(isinstance(m, Append) and m.commit == 3 for _member, m in engine.outbox)
+
+
 def test_what_is_sent_ahead_is_bounded() -> None:
     """P6. Goal: a follower that does not answer gets a window's worth and no more, and more as it
     answers. Method: propose entries of 256 KiB, hear nothing; then acknowledge the first ones.

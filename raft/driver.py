@@ -202,7 +202,8 @@ class Driver(Generic[ReplyT]):
 
     def reconfigure(self, peers: tuple[batch.Peer, ...], commands: list[bytes]) -> None:
         """As the only member, put a configuration into the log, with commands that record it."""
-        stamp_ns, wall_ns = self._cluster_clock.applied_ns, self._clock.wall_ns()
+        self._notice()
+        stamp_ns, wall_ns = self._cluster_clock.stamp(), self._clock.wall_ns()
         self._engine.propose(batch.encode(batch.Batch(stamp_ns, wall_ns, [], commands, peers)))
 
     async def settle(self, timeout_s: float) -> None:

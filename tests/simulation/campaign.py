@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from tests.simulation.moods import MOODS
@@ -70,5 +71,5 @@ def run_all(tasks: Sequence[tuple[str, int]], jobs: int) -> Iterator[Outcome]:
     if jobs == 1:
         yield from (run(*task) for task in tasks)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield from pool.map(run, *zip(*tasks, strict=True), chunksize=1)

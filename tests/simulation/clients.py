@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -157,7 +157,7 @@ class Clients:
         self,
         member: Member,
         operation: Operation,
-        begin: Callable[[], asyncio.Future[object]],
+        begin: Callable[[], asyncio.Future[Any]],
         end: Callable[[Member, Operation, object], None],
     ) -> Operation:
         """Begin on behalf of the member's process, as soon as that can act."""
@@ -290,7 +290,7 @@ def _value(node: dict[str, str] | None) -> bytes | None:
     return None if node is None else node["value"].encode()
 
 
-def _seen(operation: Operation, body: dict[str, object]) -> Event:
+def _seen(operation: Operation, body: dict[str, Any]) -> Event:
     """What a reply says of the value before and after."""
     when = (operation.invoked_ns, operation.finished_ns)
     command, code = operation.command, body.get("errorCode")

@@ -91,7 +91,7 @@ class Process:
         for task in tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                coroutine = task.get_coro()
+                coroutine: Any = task.get_coro()
                 while inspect.getcoroutinestate(coroutine) != inspect.CORO_CLOSED:
                     with suppress(RuntimeError):  # it wants to wait for something once more
                         self.run(coroutine.close)
@@ -99,7 +99,7 @@ class Process:
     def unheeded(self) -> BaseException | None:
         """What a task of it has raised and nobody has looked at."""
         for task in self.tasks:
-            if task.done() and task._log_traceback:  # type: ignore[attr-defined]
+            if task.done() and task._log_traceback:
                 return task.exception()
         return None
 
@@ -317,21 +317,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 self._heap[number] = (max(self.now_ns, at_ns - by_ns), sequence, handle)
         heapq.heapify(self._heap)
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Handle:  # type: ignore[override]
+    ) -> Handle:
         context = copy_context() if context is None else context
         return self.schedule(self._now_ns + self._lag_ns, callback, *args, context=context)
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> Handle:  # type: ignore[override]
+    ) -> Handle:
         process = _current.get()
         local_ns = int(when * NS_PER_S)
         at_ns = local_ns if process is None else process.world_ns(local_ns)
@@ -340,13 +340,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle.timer = True
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]
         self,
         delay: float,
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> Handle:  # type: ignore[override]
+    ) -> Handle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -354,32 +354,31 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         future.process = _current.get()
         return future
 
-    def create_task(
+    def create_task(  # type: ignore[override]
         self,
         coro: Coroutine[Any, Any, T],
         *,
         name: str | None = None,
         context: Context | None = None,
-    ) -> asyncio.Task[T]:  # type: ignore[override]
+    ) -> asyncio.Task[T]:
         task = _Task(coro, loop=self, name=name, context=context)
         process = task.process = _current.get()
         if process is not None:
             process.tasks.append(task)
         return task
 
-    def run_in_executor(
+    def run_in_executor(  # type: ignore[override]
         self, executor: object, func: Callable[..., T], *args: Any
-    ) -> asyncio.Future[T]:  # type: ignore[override]
+    ) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self.create_future()
 
         def work() -> None:
-            result: T
+            finish: Callable[[asyncio.Future[T], Any], None]
+            outcome: Any
             try:
-                result = func(*args)
+                finish, outcome = _set_result, func(*args)
             except Exception as error:
                 finish, outcome = _set_exception, error
-            else:
-                finish, outcome = _set_result, result
             done_ns, self._lag_ns = self.now_ns, 0
             self.schedule(done_ns, finish, future, outcome, context=copy_context())
 

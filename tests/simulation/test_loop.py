@@ -18,7 +18,7 @@ THREAD_DELAY_NS = 3 * MS
 @pytest.fixture
 def loop() -> Iterator[VirtualLoop]:
     """A loop that asyncio takes for the running one."""
-    found = VirtualLoop(lambda: THREAD_DELAY_NS)
+    found = VirtualLoop(lambda: THREAD_DELAY_NS)  # type: ignore[abstract]
     with found.running():
         yield found
 

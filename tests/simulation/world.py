@@ -78,7 +78,7 @@ class World:
         self.mood = mood
         self.luck = random.Random(f"{seed}/world")
         self._thread_luck = random.Random(f"{seed}/threads")
-        self.loop = VirtualLoop(self._thread_delay_ns)
+        self.loop = VirtualLoop(self._thread_delay_ns)  # type: ignore[abstract]
         self.loop.after = self._after
         self.counts: Counter[str] = Counter()
         self.clocks_are_odd = True

@@ -217,6 +217,28 @@ def test_members_that_were_cut_off_disturb_nobody() -> None:
     assert parliament.engine(D).leader == A
 
 
+def test_who_led_before_follows_in_peace() -> None:
+    """L1. Goal: PySyncObj's own election timer, which knows no heartbeat of ours and no pre-vote,
+    is out of the game for those who have stood before, too. Method: A leads, then B; much time
+    passes with heartbeats only.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(A)
+    parliament.elect(B)
+    parliament.beat(B)
+    term = parliament.engine(B).term
+    for _ in range(5 * ELECTION_MS // HEARTBEAT_MS):
+        parliament.beat(B)
+        for member in (A, C):
+            parliament.tick(member)
+    parliament.partition({A}, {B, C})
+    for _ in range(5 * ELECTION_MS // HEARTBEAT_MS):
+        parliament.pass_time(HEARTBEAT_MS)
+        parliament.tick(A)
+        parliament.run(A)
+    assert {parliament.engine(member).term for member in (A, B, C)} == {term}
+
+
 def test_who_hears_a_leader_helps_nobody_to_replace_it() -> None:
     """Goal: a member that asks for votes while a leader is heard, without that leader's wish, gets
     none, is not answered, and raises nobody's term. Method: ask a follower and the leader, once

@@ -53,7 +53,7 @@ NEAREST: Final = {
 }
 TEST_S: Final = 60
 RUN_S: Final = 600
-_FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (?:tests/raft/)?(\S+)", re.MULTILINE)
+_FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (?:tests/raft/)?(.+?)(?: - .*)?$", re.MULTILINE)
 _BAD_SEED: Final = re.compile(r"^(\w+ seed \d+): ([^:]*)", re.MULTILINE)
 
 

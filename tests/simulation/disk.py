@@ -70,6 +70,16 @@ class MemberDisk(SimulatedDisk):
         stall_ns, self.stall_ns = self.stall_ns, 0
         return time_ns + stall_ns
 
+    def clone(self) -> MemberDisk:
+        """Return a disk with the same files, all of them durable."""
+        disk = MemberDisk("clone")
+        for path, _size in self.files():
+            disk.open(path, create=True)
+            disk.overwrite(path, self.content(path))
+        for directory in (WAL, SNAP):
+            disk.sync_dir(directory)
+        return disk
+
     def files(self) -> list[tuple[str, int]]:
         """All files by path, with their sizes."""
         return [

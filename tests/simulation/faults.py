@@ -286,11 +286,28 @@ class Faults:
                 return
 
     def strange(self) -> None:
-        """A change that makes no sense."""
+        """A change that makes no sense, and is refused unless things have changed meanwhile."""
         world, luck = self.world, self.luck
-        number = luck.choice(sorted(world.members))
-        peer = peer_of(number)
-        if number in world.configuration or number in world.removals():
-            self._change("add", peer, AddMember(number, peer.urls))
+        configuration = sorted(world.configuration)
+        known = luck.choice(sorted(world.members))
+        urls = peer_of(known).urls
+        if known in world.removals():
+            self._change("add", peer_of(known), AddMember(known, urls))
+        elif known not in configuration or len(configuration) == 1:
+            self._change("remove", peer_of(known), RemoveMember(known))
+        elif luck.random() < 0.4:
+            self._change("add", peer_of(known), AddMember(known, urls))
         else:
-            self._change("remove", peer, RemoveMember(number))
+            # Another one that says to live where that one lives.
+            number, self._next_member = self._next_member, self._next_member + 1
+            world.add(number)
+            self._change("update", Peer(number, urls), UpdateMember(number, urls))
+            self._change("add", Peer(number, urls), AddMember(number, urls))
+
+    def haunt(self) -> None:
+        """A member that was removed, and knows it, is started again: it must go again."""
+        gone = [m for m in self.world.members.values() if m.gone and not m.up]
+        if gone:
+            member = self.luck.choice(gone)
+            member.gone = False
+            member.boot()

@@ -25,6 +25,7 @@ from tests.simulation.clients import OK
 from tests.simulation.disk import ROOMY_BYTES, Pace
 from tests.simulation.loop import MS, NS_PER_S
 from tests.simulation.network import Weather
+from tests.simulation.rot import spoil
 from tests.simulation.workload import TTL_MAX_S
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def judge(world: World) -> None:
     _let_run_out(world)
     _compare(world)
     _compare_views(world)
+    for member in _present(world):
+        spoil(member)
     world.clients.check_histories()
 
 

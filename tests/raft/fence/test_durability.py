@@ -299,9 +299,10 @@ def test_what_is_added_during_a_write_is_not_durable_with_it() -> None:
     assert log.durable == 4
 
 
-def test_a_write_of_an_old_log_says_nothing_of_one_behind_a_snapshot() -> None:
+@pytest.mark.parametrize("added", ["before", "after"])
+def test_a_write_of_an_old_log_says_nothing_of_one_behind_a_snapshot(added: str) -> None:
     """Goal: as above, when a snapshot has replaced the log meanwhile. Method: replace during a
-    write, and add.
+    write, and add before or after its end.
     """
     log, journal = a_log(a_disk(), 3)
     for index in range(4, 60):
@@ -311,9 +312,12 @@ def test_a_write_of_an_old_log_says_nothing_of_one_behind_a_snapshot() -> None:
     journal.mark_snapshot(20, 2)
     log.replace(20, 2, commands=20)
     assert (log.first_index, log.last_index, log.last_term, log.durable) == (20, 20, 2, 20)
-    log.add(entry(b"k"), 21, 2)
+    if added == "before":
+        log.add(entry(b"k"), 21, 2)
     journal.write(chunk)
     log.synced(covered)
+    if added == "after":
+        log.add(entry(b"k"), 21, 2)
     assert log.durable == 20
 
 

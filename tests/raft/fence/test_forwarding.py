@@ -158,6 +158,8 @@ async def test_a_forward_that_was_lost_is_repeated() -> None:
         house[B].pass_time(ELECTION_MS // 2 + 1)
         again = await its_forward(house)
         assert again == first
+        await house[B].ticked()
+        assert not house.take(B, A, Forward)
         for forward in (first, again):
             house.tell(B, A, forward)
         house.flow()
@@ -504,6 +506,7 @@ async def test_what_is_handed_in_anew_keeps_its_order_and_number() -> None:
         quiet(proposals.add(b"%d" % number))
         if number == 2:
             proposals.forwards(3, 0)
+        if number == 3:
             proposals.hidden()
         if number == 4:
             proposals.forwards(3, 0)

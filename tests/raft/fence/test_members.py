@@ -237,6 +237,47 @@ async def test_a_removed_member_learns_it_from_its_leader() -> None:
         assert house[C].has(removal(C))
 
 
+async def test_a_configuration_alone_makes_a_removed_member_go() -> None:
+    """L10. Goal: who is no member any more by what agreement knows goes, whatever the state machine
+    makes of the command. Method: a removal with another command.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        await within(house[A].change(Change("remove", peer(C)), b"no record of it"))
+        await until(lambda: house[C].gone, "it goes")
+
+
+async def test_who_is_to_come_is_connected_with_already() -> None:
+    """Goal: a connection with a new member is there when it is first needed. Method: an addition
+    that is not committed yet.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        house.hold((B, A), (C, A))
+        change = house[A].change(*add(D))
+        await settle()
+        assert not change.done()
+        assert house[A].transport.members == {B, C, D}
+        house.flow()
+
+
+async def test_a_restart_takes_what_its_snapshot_holds_for_committed() -> None:
+    """Goal: after a restart the commit index is not behind the state. Method: a snapshot at an
+    entry that no later record of the journal says to be committed.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await within(house[A].propose(b"k1"))
+        await house.same()
+        await within(house[B].node._take_snapshot())
+        applied = house[B].node.applied_index
+        await house.crash(B)
+        house.restart(B)
+        assert house[B].node.applied_index == applied
+        assert house[B].commit_index == applied
+
+
 async def test_a_snapshot_says_who_the_members_were_at_its_index() -> None:
     """S14. Goal: a configuration that is not committed does not get into a snapshot; if it never
     is, it is gone after a restart from that snapshot, too. Method: a leader that is cut off appends

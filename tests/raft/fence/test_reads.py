@@ -10,6 +10,7 @@ import pytest
 from raft import ProposalFailed
 from raft.errors import STOPPED, TIMED_OUT
 from raft.messages import AskIndex, Beat, Beaten, TellIndex
+from raft.reads import Reads
 from tests.raft.fence.assembly import Assembly, assembled, settle, until
 from tests.raft.fence.parliament import ELECTION_MS
 from tests.raft.member import within
@@ -326,7 +327,96 @@ async def test_questions_are_for_leaders_and_not_without_end() -> None:
             house.tell(B, A, AskIndex(number))
         await settle()
         house.flow((B, A), (C, A))
-        await until(lambda: house.take(A, B, TellIndex), "answers")
+        await until(lambda: "TellIndex" in house.kinds(A, B), "answers")
         await settle()
         assert len(house.take(A, B, TellIndex)) < 3000
         house.flow()
+
+
+async def test_a_follower_asks_one_question_at_a_time() -> None:
+    """Goal: reads that are asked for while a question is out wait for the next one, and none is
+    lost. Method: a second read between question and answer.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        house.hold((B, A))
+        first = house[B].read()
+        question = await asked(house, B, A)
+        second = house[B].read()
+        await settle()
+        assert "AskIndex" not in house.kinds(B, A)
+        house.tell(B, A, question)
+        await until(lambda: "Beaten" in house.kinds(B, A), "A asks who follows")
+        house.flow()
+        await within(asyncio.gather(first, second))
+
+
+class Standing:
+    """What reads ask an engine, set by hand."""
+
+    def __init__(self, *, leads: bool, ready: bool = True, alone: bool = False) -> None:
+        self.is_leader, self.is_ready_leader, self.is_alone = leads, ready, alone
+        self.leader, self.term, self.commit_index = 1, 2, 7
+        self.confirmed_round = self.rounds = 0
+
+    def begin_round(self) -> int:
+        self.rounds += 1
+        return self.rounds
+
+
+def reads_of(engine: Standing, sent: list[object]) -> Reads:
+    """Reads on such an engine."""
+    return Reads(
+        engine,  # type: ignore[arg-type]
+        origin=0,
+        timeout_ns=10,
+        repeat_ns=5,
+        now_ns=lambda: 0,
+        send=lambda _member, message: sent.append(message),
+    )
+
+
+async def test_alone_is_not_enough() -> None:
+    """Goal: a lone member reads at once only when it leads, has committed its first entry and has
+    applied all that is committed. Method: each of these missing.
+    """
+    for engine, applied, at_once in (
+        (Standing(leads=True, alone=True), 7, True),
+        (Standing(leads=True, alone=True), 6, False),
+        (Standing(leads=True, alone=True, ready=False), 7, False),
+        (Standing(leads=True, alone=False), 7, False),
+    ):
+        assert reads_of(engine, []).add(applied).done() == at_once
+
+
+async def test_questions_to_who_does_not_lead_are_forgotten() -> None:
+    """Goal: a follower collects nothing, and answers nothing when it leads later. Method: ask it."""
+    engine, sent = Standing(leads=False), list[object]()
+    reads = reads_of(engine, sent)
+    reads.question(3, AskIndex(1))
+    assert not reads._questions
+    engine.is_leader = True
+    reads.advance(7)
+    assert engine.rounds == 0
+
+
+async def test_what_an_earlier_leadership_began_is_begun_again() -> None:
+    """Goal: a round, and the questions, of an earlier term end with it; the reads wait for a round
+    of the new one. Method: another term of the same leader, between two looks.
+    """
+    engine, sent = Standing(leads=True), list[object]()
+    reads = reads_of(engine, sent)
+    read = reads.add(7)
+    reads.question(3, AskIndex(1))
+    reads.advance(7)
+    assert engine.rounds == 1
+    engine.term, engine.commit_index, engine.confirmed_round = 3, 9, 1
+    reads.advance(7)
+    assert (engine.rounds, read.done(), sent) == (2, False, [])
+    engine.confirmed_round = 2
+    reads.advance(7)
+    assert not read.done()
+    reads.advance(9)
+    assert read.done()
+    assert sent == []

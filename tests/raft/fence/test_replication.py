@@ -255,6 +255,41 @@ def test_a_divergent_tail_is_replaced_in_a_few_messages(batch_bytes: int) -> Non
         assert parliament.delivered["Append"] - before < 43 + 8
 
 
+def test_a_tail_of_later_terms_is_skipped_at_once() -> None:
+    """Goal: a follower whose tail is of a later term than the leader's entries there says so, and
+    is not probed entry by entry. Method: A has forty entries of term 2; B thirty of term 3 in the
+    same places; A leads again, in term 4.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(A)
+    parliament.beat(A)
+    for number in range(40):
+        parliament.propose(A, b"k%d" % number)
+    parliament.sync(A)
+    for member in (B, C):
+        parliament.drop(A, member)
+    parliament.pass_time(ELECTION_MS, C)
+    parliament.tick(B, 2 * ELECTION_MS)
+    for _ in range(2):
+        parliament.deliver(B, C)
+        parliament.sync(C)
+        parliament.deliver(C, B)
+        parliament.sync(B)
+    assert parliament.engine(B).is_leader
+    for number in range(30):
+        parliament.propose(B, b"dead%d" % number)
+    parliament.sync(B)
+    for member in (A, C):
+        parliament.drop(B, member)
+    parliament.tell(C, A, Vote(parliament.engine(C).term, False, False))
+    parliament.elect(A, C)
+    parliament.drop(A, B)
+    before = parliament.delivered["Append"]
+    parliament.beat(A)
+    assert parliament[B].terms == parliament[A].terms
+    assert parliament.delivered["Append"] - before < 10
+
+
 @pytest.mark.parametrize("compacted", [False, True])
 def test_a_member_this_leader_has_not_heard_of_yet_needs_no_snapshot(compacted: bool) -> None:
     """L9. Goal: a member that was away during an election is sent what it lacks, which the log has:

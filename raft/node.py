@@ -115,7 +115,7 @@ class Node(Generic[ReplyT]):
         pin.check()
         self._disk = disk or (RealDisk() if config.fsync else UnsafeDisk())
         self._clock = clock or SystemClock()
-        self._chance = chance or random.SystemRandom()
+        self._chance = chance or random.Random()  # seeded by the system
         self._config = config
         self._on_fatal = on_fatal
         self._is_removed = is_removed

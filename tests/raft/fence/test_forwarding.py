@@ -328,6 +328,26 @@ async def test_what_a_snapshot_hides_is_unknown_for_good(committed: bool) -> Non
 # -- refusals -----------------------------------------------------------------------------------
 
 
+def full_and_still_leading(house: Assembly) -> None:
+    """Fill the disk of A, which leads, and let it find nobody that could lead instead."""
+    driver = house[A].node.driver
+    with mock.patch.object(driver._engine, "transfer", return_value=False):
+        driver.set_disk_full(full=True)
+
+
+async def test_a_leader_whose_disk_is_full_lets_another_one_lead() -> None:
+    """Goal: the cluster goes on taking writes while one member's disk is full, whichever it is.
+    Method: the leader's, and writes by way of all members.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        house[A].node.driver.set_disk_full(full=True)
+        await until(lambda: any(house[m].node.status.is_leader for m in (B, C)), "another leads")
+        await within(house[B].propose(b"by B"))
+        await within(house[C].propose(b"by C"))
+
+
 async def test_what_was_refused_is_never_appended() -> None:
     """Goal: a leader that refused a proposal does not take a copy of it that comes when there is
     room: its client was told no. Method: refuse for want of space, and for their number; then there
@@ -338,7 +358,7 @@ async def test_what_was_refused_is_never_appended() -> None:
         house.hold((B, A))
         replies = {b"full": house[B].propose(b"full")}
         first = await its_forward(house)
-        house[A].node.driver.set_disk_full(full=True)
+        full_and_still_leading(house)
         house.tell(B, A, first)
         await until(replies[b"full"].done, "it is refused")
         assert why(replies[b"full"]) == LEADER_NO_SPACE
@@ -373,7 +393,7 @@ async def test_a_full_disk_refuses_what_waits_and_what_comes() -> None:
         house.hold((A, B))
         waiting = house[A].propose(b"own waits"), house[B].propose(b"other waits")
         await settle()
-        driver.set_disk_full(full=True)
+        full_and_still_leading(house)
         coming = house[A].propose(b"own"), house[B].propose(b"other")
         await until(lambda: house.kinds(A, B).count("Refused") == 2, "A refuses")
         for message in house.take(A, B, Refused):

@@ -391,7 +391,10 @@ async def test_alone_is_not_enough() -> None:
 
 
 async def test_questions_to_who_does_not_lead_are_forgotten() -> None:
-    """Goal: a follower collects nothing, and answers nothing when it leads later. Method: ask it."""
+    """Goal: a follower collects nothing, and answers nothing when it leads later.
+
+    Method: ask it.
+    """
     engine, sent = Standing(leads=False), list[object]()
     reads = reads_of(engine, sent)
     reads.question(3, AskIndex(1))

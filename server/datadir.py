@@ -168,7 +168,7 @@ def _make_private(path: Path) -> None:
     for directory in (*reversed(path.parents), path):
         try:
             directory.mkdir(PRIVATE_DIR_MODE)
-            _sync(directory.parent)
+            sync_directory(directory.parent)
         except FileExistsError:
             continue
         except OSError as error:
@@ -178,7 +178,7 @@ def _make_private(path: Path) -> None:
             raise DataDirError(text) from error
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -11,7 +11,7 @@ import sys
 import uvloop
 
 from raft import IdentityMismatch, JournalCorrupt, Refused, SnapshotCorrupt
-from server import log, options
+from server import backup, log, options
 from server.datadir import DataDirError, open_data_dir
 from server.identity import BootstrapError
 from server.listeners import CannotListen
@@ -39,7 +39,9 @@ _logger = logging.getLogger("etcdmain")
 
 
 def main() -> None:
-    """Run a member until it is told to stop."""
+    """Run a member until it is told to stop, or what else was asked for."""
+    if sys.argv[1:2] == ["backup"]:
+        sys.exit(backup.main(sys.argv[2:]))
     try:
         loaded = options.load(_arguments(), os.environ)
         config = loaded.config

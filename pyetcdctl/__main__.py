@@ -1,0 +1,5 @@
+"""`python -m pyetcdctl` is the command line."""
+
+from pyetcdctl.command.main import main
+
+main()

@@ -1,0 +1,197 @@
+"""The client for programs that wait: one request after the other, and every wait has an end.
+
+    with Client(["http://127.0.0.1:2379"]) as client:
+        client.set("/greeting", "hello")
+        print(client.get("/greeting").node.value)
+        for change in client.watch("/config", recursive=True):
+            ...
+
+Laws: a request goes round the endpoints until one answers, but one that must not happen twice
+(creating a key, removing one) is tried once: whoever asks for it learns that its outcome is
+unknown. The whole of a request takes `total_timeout_s` at most; a long poll waits for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from pyetcdctl import answers, requests
+from pyetcdctl.answers import Member, Result
+from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
+from pyetcdctl.errors import (
+    BadAnswer,
+    ClientError,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    EndpointFailed,
+    NoEndpoints,
+    NoLeader,
+    Refused,
+    ServerFailed,
+)
+from pyetcdctl.requests import Request
+from pyetcdctl.surface import Surface
+from pyetcdctl.tls import TLS
+from pyetcdctl.transport import Answer, Patience, Transport
+from pyetcdctl.watching import Change, Watch
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator, Sequence
+
+
+TIMEOUT_S: Final = 2.0
+TOTAL_TIMEOUT_S: Final = 5.0
+
+
+class Client(Surface[Result, Member, list[Member], None]):
+    """One cluster, seen from a program without an event loop."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[str] = DEFAULT,
+        *,
+        credentials: tuple[str, str] | None = None,
+        tls: TLS | None = None,
+        timeout_s: float | None = TIMEOUT_S,
+        total_timeout_s: float | None = TOTAL_TIMEOUT_S,
+        on_request: Callable[[str, str, str | None], None] | None = None,
+        luck: random.Random | None = None,
+    ) -> None:
+        """`credentials`: user and password. `timeout_s`: for the head of one answer;
+        `total_timeout_s`: for all endpoints together; None: without end. `on_request` is told
+        method, URL and body of every request. Raises BadEndpoint and BadTLS.
+        """
+        tls = tls or TLS()
+        tls.check()
+        self._ring = Ring(endpoints, luck)
+        self._timeout_s = timeout_s
+        self._total_timeout_s = total_timeout_s
+        self._transport = Transport(
+            credentials=credentials, context=tls.context, on_request=on_request
+        )
+        self._open = Transport(context=tls.context)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+        self._open.close()
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The base URLs in the order they are tried."""
+        return self._ring.texts
+
+    def sync(self) -> None:
+        """Use the client URLs that the members publish; raises NoEndpoints if they have none."""
+        urls = [url for member in self.members() for url in member.client_urls]
+        if not urls:
+            raise NoEndpoints
+        self._ring.replace(urls)
+
+    # -- what waits for ever ------------------------------------------------------------------
+
+    def watch(
+        self, key: str, *, recursive: bool = False, after_index: int | None = None
+    ) -> Iterator[Change]:
+        """Every change behind `after_index` (None: from now on), without gaps, for ever.
+
+        Endpoints that fail are tried again; what cannot be caught up with any more comes as one
+        Change that says how things are (see watching).
+        """
+        watch = Watch(key, recursive=recursive, after_index=after_index)
+        while True:
+            request = watch.request()
+            try:
+                outcome: Result | ClientError = self.keys(request)
+            except ClientError as error:
+                outcome = error
+            change = watch.took(request, outcome)
+            if change is not None:
+                yield change
+            elif watch.pause_s:
+                time.sleep(watch.pause_s)
+
+    def health(self, url: str) -> bytes:
+        """What one member, at one of its client URLs, says of its health.
+
+        No credentials are sent, and only the connection has a time-out. Raises EndpointFailed.
+        """
+        endpoint = Endpoint.parse(url)
+        patience = Patience(None, None)
+        return self._open.exchange(endpoint, Request("GET", requests.HEALTH), patience).body
+
+    # -- any request --------------------------------------------------------------------------
+
+    def keys(self, request: Request) -> Result:
+        """Make a request about keys; raises EtcdError."""
+        return keys_result(self.answer(request))
+
+    def plain(self, request: Request, read: Callable[[bytes], Any]) -> Any:
+        """Make a request about members, users or roles; raises Refused with the server's words."""
+        return plain_result(request, self.answer(request), read)
+
+    def plain_status(self, request: Request) -> int:
+        """Make such a request and return the status of its success."""
+        answer = self.answer(request)
+        plain_result(request, answer, bytes)
+        return answer.status
+
+    def answer(self, request: Request) -> Answer:
+        """Make a request at the endpoints, one after the other."""
+        total_s = None if request.waits else self._total_timeout_s
+        deadline = None if total_s is None else time.monotonic() + total_s
+        patience = Patience(None if request.waits else self._timeout_s, deadline)
+        errors: list[ClientError] = []
+        for endpoint in self._ring.walk():
+            try:
+                _ = patience.left_s
+                answer = self._transport.exchange(endpoint, request, patience)
+                if answer.status // 100 == 5:
+                    raise server_failure(endpoint.text, answer)
+            except (DeadlineExceeded, BadAnswer):
+                raise
+            except EndpointFailed as error:
+                if request.one_shot:
+                    raise
+                errors.append(error)
+                continue
+            self._ring.pin(endpoint)
+            return answer
+        if not errors:
+            raise NoEndpoints
+        raise ClusterUnavailable(errors)
+
+
+def server_failure(endpoint: str, answer: Answer) -> EndpointFailed:
+    """What an HTTP 5xx is taken for."""
+    if answer.status in (500, 503):
+        return NoLeader(endpoint)
+    return ServerFailed(endpoint, answer.reason)
+
+
+def keys_result(answer: Answer) -> Result:
+    """Read an answer about keys."""
+    if answer.status in (200, 201):
+        return answers.result(answer.body, answer.index)
+    raise answers.error(answer.body)
+
+
+def plain_result(request: Request, answer: Answer, read: Callable[[bytes], Any]) -> Any:
+    """Read an answer about members, users or roles."""
+    if answer.status // 100 == 2 or answer.status in request.accepts:
+        return read(answer.body)
+    message = f"unexpected status code {answer.status}"
+    if request.explained is None or answer.status in request.explained:
+        with suppress(ValueError, KeyError, TypeError):
+            message = json.loads(answer.body)["message"]
+    raise Refused(str(message), answer.status)

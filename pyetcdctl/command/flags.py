@@ -1,0 +1,182 @@
+"""Flags as Go's `flag` and urfave/cli read them, which scripts rely on to the letter.
+
+Laws (contract/etcdctl.md, sections 2 and 3):
+
+* One dash or two are the same; `-x=v` and `-x v`; a boolean takes a value only behind `=`; the
+  first word that is no flag, or `--`, ends them. The last one wins, except where values are
+  collected.
+* Integers, booleans and durations are written as in Go. What is wrong is Usage, in Go's words.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+BOOL: Final = "bool"
+INT: Final = "int"
+TEXT: Final = "text"
+TEXTS: Final = "texts"
+DURATION: Final = "duration"
+
+_ABSENT: Final[dict[str, Any]] = {BOOL: False, INT: 0, TEXT: "", DURATION: 0.0}
+
+_TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
+_INTEGER: Final = re.compile(
+    r"[+-]?(?:0[xX]_?[0-9a-fA-F]+|0[bB]_?[01]+|0[oO]?_?[0-7]*|[1-9][0-9]*)"
+)
+_SEPARATED: Final = re.compile(r"(?<=[0-9a-fA-FxXbBoO])_(?=[0-9a-fA-F])")
+_SPAN: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+_UNITS_S: Final = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "\u00b5s": 1e-6,
+    "\u03bcs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+
+
+class Usage(Exception):
+    """A command line that is wrong, and why."""
+
+
+class Flag(NamedTuple):
+    """A flag: its names, the first of them the one it goes by; durations are in s."""
+
+    names: tuple[str, ...]
+    kind: str
+    about: str
+    default: Any = None
+    # How its value and its default are called in a help text.
+    called: str = "value"
+    shown: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def absent(self) -> Any:
+        """Its value when it is not given."""
+        if self.default is not None:
+            return self.default
+        return [] if self.kind == TEXTS else _ABSENT[self.kind]
+
+
+HELP: Final = Flag(("help", "h"), BOOL, "show help")
+
+
+def parse(flags: tuple[Flag, ...], words: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Read flags off the front; return all values by name, and the words behind them."""
+    known = {name: flag for flag in (*flags, HELP) for name in flag.names}
+    values = {flag.name: flag.absent for flag in (*flags, HELP)}
+    rest = list(words)
+    while rest and len(rest[0]) > 1 and rest[0].startswith("-"):
+        word = rest.pop(0)
+        if word == "--":
+            break
+        name, given, value = word[2 if word.startswith("--") else 1 :].partition("=")
+        if not name or name.startswith("-"):
+            raise Usage(f"bad flag syntax: {word}")
+        flag = known.get(name)
+        if flag is None:
+            raise Usage(f"flag provided but not defined: -{name}")
+        if flag.kind == BOOL and not given:
+            value = "true"
+        elif not given:
+            if not rest:
+                raise Usage(f"flag needs an argument: -{name}")
+            value = rest.pop(0)
+        if flag.kind == TEXTS:
+            values[flag.name] = [*values[flag.name], value]
+        else:
+            values[flag.name] = _read(flag.kind, name, value)
+    return values, rest
+
+
+def _read(kind: str, name: str, value: str) -> Any:
+    if kind == BOOL:
+        if value in _TRUE or value in _FALSE:
+            return value in _TRUE
+        raise Usage(f'invalid boolean value "{value}" for -{name}: parse error')
+    try:
+        if kind == INT:
+            return integer(value)
+        return duration_s(value) if kind == DURATION else value
+    except OverflowError:
+        raise Usage(f'invalid value "{value}" for flag -{name}: value out of range') from None
+    except ValueError:
+        raise Usage(f'invalid value "{value}" for flag -{name}: parse error') from None
+
+
+def integer(text: str) -> int:
+    """Read an integer of 64 bits; raises ValueError and OverflowError."""
+    digits = _SEPARATED.sub("", text)
+    if not _INTEGER.fullmatch(digits):
+        raise ValueError(text)
+    sign = -1 if digits.startswith("-") else 1
+    digits = digits.lstrip("+-").lower()
+    octal = len(digits) > 1 and digits.startswith("0") and digits[1].isdigit()
+    value = sign * int(digits, 8 if octal else 0)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError(text)
+    return value
+
+
+def duration_s(text: str) -> float:
+    """Read a duration such as 300ms or 1m30s; raises ValueError."""
+    sign = -1.0 if text.startswith("-") else 1.0
+    spans = text[1:] if text[:1] in ("-", "+") else text
+    if spans == "0":
+        return 0.0
+    total_s, end = 0.0, 0
+    for span in _SPAN.finditer(spans):
+        if span.start() != end:
+            raise ValueError(text)
+        total_s, end = total_s + float(span[1]) * _UNITS_S[span[2]], span.end()
+    if not spans or end != len(spans) or total_s > (1 << 63) / 1e9:
+        raise ValueError(text)
+    return sign * total_s
+
+
+def reordered(flags: tuple[Flag, ...], words: list[str]) -> list[str]:
+    """Put a command's flags in front of its operands, as Debian's etcdctl 3.4 does.
+
+    A known flag without `=` takes the next word along even if it is boolean. What is behind `--`
+    is operands.
+    """
+    front: list[str] = []
+    behind: list[str] = []
+    takes_next = False
+    for position, word in enumerate(words):
+        if takes_next and not _is_known(flags, word):
+            takes_next = False
+            front.append(word)
+        elif word == "--":
+            return [*front, "--", *behind, *words[position + 1 :]]
+        elif _is_known(flags, word):
+            front.append(word)
+            takes_next = "=" not in word
+        else:
+            behind.append(word)
+    return front + behind
+
+
+def _is_known(flags: tuple[Flag, ...], word: str) -> bool:
+    if word in ("-", "--") or not word.startswith("-"):
+        return False
+    name = word[2 if word.startswith("--") else 1 :].partition("=")[0]
+    return any(name in flag.names for flag in (*flags, HELP))
+
+
+def reordered_upstream(words: list[str]) -> list[str]:
+    """Put flags in front as upstream's etcdctl 3.2 does, for exec-watch: `--` survives."""
+    end = words.index("--") if "--" in words else len(words)
+    for position, word in enumerate(words[:end]):
+        if word.startswith("-") and word != "-":
+            return [*words[position:end], *words[:position], *words[end:]]
+    return words

@@ -1,0 +1,82 @@
+"""Help texts, byte for byte those of etcdctl 3.4.23 (contract/etcdctl.md, section 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyetcdctl.command.flags import BOOL, HELP, Flag
+from pyetcdctl.command.table import (
+    ABOUT,
+    COMMANDS,
+    GLOBAL,
+    HELP_LINE,
+    NAME,
+    VERSION,
+    VERSION_FLAG,
+    Command,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def app() -> str:
+    """The help text of the program."""
+    commands = [(command.name, command.about) for command in COMMANDS]
+    flags = [_flag(flag) for flag in (*GLOBAL, HELP, VERSION_FLAG)]
+    return (
+        f"NAME:\n   {NAME} - {ABOUT}\n\n"
+        f"USAGE:\n   {NAME} [global options] command [command options] [arguments...]\n\n"
+        f"VERSION:\n   {VERSION}\n\n"
+        f"COMMANDS:\n{_columns([*commands, HELP_LINE])}\n"
+        f"GLOBAL OPTIONS:\n{_columns(flags)}"
+    )
+
+
+def command(path: str, command: Command) -> str:
+    """The help text of a command; `path` is how it is called."""
+    options = " [command options]" if command.flags else ""
+    text = f"NAME:\n   {path} - {command.about}\n\nUSAGE:\n   {path}{options} {command.operands}\n"
+    if command.description:
+        text += f"\nDESCRIPTION:\n   {command.description}\n"
+    if command.flags:
+        text += f"\nOPTIONS:\n{_columns(_flag(flag) for flag in command.flags)}   \n"
+    return text
+
+
+def group(path: str, group: Command) -> str:
+    """The help text of a group of commands."""
+    return (
+        f"NAME:\n   {path} - {group.about}\n\n"
+        f"USAGE:\n   {path} command [command options] [arguments...]\n\n"
+        f"COMMANDS:\n{_columns((each.name, each.about) for each in group.group)}\n"
+        f"OPTIONS:\n{_columns([_flag(HELP)])}   \n"
+    )
+
+
+def group_help(path: str, group: Command) -> str:
+    """What a group's own `help` says."""
+    return (
+        f"NAME:\n   {path} - {group.about}\n\n"
+        f"USAGE:\n   {path} [global options] command [command options] [arguments...]\n\n"
+        f"VERSION:\n   {VERSION}\n\n"
+        f"COMMANDS:\n{_columns((each.name, each.about) for each in group.group)}\n"
+        f"GLOBAL OPTIONS:\n{_columns([_flag(HELP)])}"
+    )
+
+
+def help_help() -> str:
+    """What `help help` says."""
+    return f"NAME:\n    - {HELP_LINE[1]}\n\nUSAGE:\n    [command]\n"
+
+
+def _flag(flag: Flag) -> tuple[str, str]:
+    value = "" if flag.kind == BOOL else f" {flag.called}"
+    names = ", ".join(f"{'--' if len(name) > 1 else '-'}{name}{value}" for name in flag.names)
+    return names, flag.about + (f" (default: {flag.shown})" if flag.shown else "")
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> str:
+    rows = list(rows)
+    width = max((len(first) for first, _second in rows), default=0)
+    return "".join(f"   {first:{width}}  {second}\n" for first, second in rows)

@@ -1,0 +1,148 @@
+"""The program: finds the command, and makes an exit status of how it went.
+
+Laws (contract/etcdctl.md, sections 1 and 3): usage errors say why and how it is meant; an unknown
+command is exit 3; whatever goes wrong, nobody sees a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+from pyetcdctl.command import flags, helping, output
+from pyetcdctl.command.session import BAD_ARGUMENTS, NO_HELP_TOPIC, Exit, Session
+from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLAG, Command
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns."""
+    # As a program without handlers: Ctrl-C and a closed pipe end it, quietly.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    status = 0
+    try:
+        run(sys.argv[1:])
+    except Exit as end:
+        status = end.status
+    except OSError as error:
+        output.err(f"{(error.strerror or str(error)).lower()}\n")
+        status = BAD_ARGUMENTS
+    except RecursionError:
+        output.err("the answer is nested too deeply\n")
+        status = BAD_ARGUMENTS
+    # Nothing is left to clean up, and taking the interpreter down takes as long as a request.
+    os._exit(status)
+
+
+def run(words: list[str]) -> None:
+    """Run a command line; raises Exit unless all went well."""
+    api = os.environ.get("ETCDCTL_API", "")
+    if api == "3":
+        output.err(
+            "this is the v2 client: for API version 3 use etcdctl of etcd 3 "
+            "(unset ETCDCTL_API, or set it to 2)\n"
+        )
+        raise Exit(BAD_ARGUMENTS)
+    if api not in ("", "2"):
+        output.err(f"unsupported API version {api}\n")
+        raise Exit(BAD_ARGUMENTS)
+    settings, rest = _parsed("Incorrect Usage.", (*GLOBAL, VERSION_FLAG), words, helping.app())
+    if settings["help"]:
+        output.out(helping.app())
+    elif settings["version"]:
+        output.out(f"{NAME} version: {VERSION}\nAPI version: 2\n")
+    elif not rest:
+        output.out(helping.app())
+    elif rest[0] in ("help", "h"):
+        _help(rest[1:])
+    else:
+        _run(_found(COMMANDS, rest[0]), rest[1:], settings)
+
+
+def _parsed(
+    complaint: str, known: tuple[flags.Flag, ...], words: list[str], text: str
+) -> tuple[dict[str, Any], list[str]]:
+    try:
+        return flags.parse(known, words)
+    except flags.Usage as reason:
+        output.out(f"{complaint} {reason}\n\n{text}")
+        output.err(f"{reason}\n")
+        raise Exit(BAD_ARGUMENTS) from None
+
+
+def _found(commands: tuple[Command, ...], name: str) -> Command:
+    for command in commands:
+        if command.name == name:
+            return command
+    from pyetcdctl.command import more
+
+    for command in more.beside(commands):
+        if command.name == name:
+            return command
+    output.err(f"No help topic for '{name}'\n")
+    raise Exit(NO_HELP_TOPIC)
+
+
+def _help(words: list[str]) -> None:
+    if not words:
+        output.out(helping.app())
+    elif words[0] in ("help", "h"):
+        output.out(helping.help_help())
+    elif words[0] == "--all":
+        from pyetcdctl.command import more
+
+        output.out(more.help_all())
+    else:
+        command = _found(COMMANDS, words[0])
+        if command.is_new or len(words) > 1:
+            from pyetcdctl.command import more
+
+            text = more.help_about(command, words[1:])
+        else:
+            text = ""
+        output.out(text or helping.command(f"{NAME} {command.name}", command))
+
+
+def _run(command: Command, words: list[str], settings: dict[str, Any]) -> None:
+    path = f"{NAME} {command.name}"
+    if command.group:
+        _run_group(path, command, words, settings)
+    else:
+        _run_command(path, command, words, settings)
+
+
+def _run_group(path: str, group: Command, words: list[str], settings: dict[str, Any]) -> None:
+    text = helping.group(path, group)
+    values, rest = _parsed("Incorrect Usage.", (), words, text)
+    if values["help"] or not rest:
+        output.out(text)
+    elif rest[0] in ("help", "h"):
+        if len(rest) > 1:
+            command = _found(group.group, rest[1])
+            output.out(helping.command(f"{path} {command.name}", command))
+        else:
+            output.out(helping.group_help(path, group))
+    else:
+        command = _found(group.group, rest[0])
+        _run_command(f"{path} {command.name}", command, rest[1:], settings)
+
+
+def _run_command(path: str, command: Command, words: list[str], settings: dict[str, Any]) -> None:
+    text = helping.command(path, command)
+    known = command.flags + command.more_flags
+    if command.name == "exec-watch":
+        words = flags.reordered_upstream(words)
+    else:
+        words = flags.reordered(known, words)
+    values, operands = _parsed("Incorrect Usage:", known, words, text)
+    if values["help"]:
+        output.out(text)
+        return
+    is_formatted = command.run_formatted and settings["output"] in ("yaml", "table")
+    run = command.run_formatted if is_formatted else command.run
+    module, _, function = run.partition(":")
+    run_it = getattr(importlib.import_module(f"pyetcdctl.command.{module}"), function)
+    run_it(Session(settings, values, operands))

@@ -1,0 +1,120 @@
+"""What goes to stdout and stderr, in bytes.
+
+Laws (contract/etcdctl.md, sections 7 and 8): values are printed as they are; JSON is written as
+Go's encoding/json does, field by field in its order; no colour and no look at the terminal here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pyetcdctl.answers import Node, Result
+
+_SPECIAL: Final = re.compile('[\\x00-\\x1f"\\\\<>&\u2028\u2029]')
+_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+
+
+def out(text: str) -> None:
+    """Write to stdout."""
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def err(text: str) -> None:
+    """Write to stderr."""
+    sys.stderr.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stderr.buffer.flush()
+
+
+def go_json(text: str) -> str:
+    """A JSON string as Go writes it."""
+    return '"' + _SPECIAL.sub(lambda found: _escaped(found[0]), text) + '"'
+
+
+def _escaped(character: str) -> str:
+    return _SHORT.get(character) or f"\\u{ord(character):04x}"
+
+
+def go_quoted(text: str) -> str:
+    """A text as Go's %q prints it."""
+    return '"' + "".join(_go_character(character) for character in text) + '"'
+
+
+_GO_SHORT: Final = {
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    '"': '\\"',
+    "\\": "\\\\",
+}
+
+
+def _go_character(character: str) -> str:
+    short = _GO_SHORT.get(character)
+    if short is not None:
+        return short
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if character.isprintable():
+        return character
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def node_json(node: Node) -> str:
+    """A node as etcdctl prints it."""
+    parts = [f'"key":{go_json(node.key)}']
+    if node.dir:
+        parts.append('"dir":true')
+    parts.append(f'"value":{go_json(node.value)}')
+    nodes = "null"
+    if node.nodes is not None:
+        nodes = f"[{','.join(node_json(child) for child in node.nodes)}]"
+    parts.append(f'"nodes":{nodes}')
+    parts.append(f'"createdIndex":{node.created_index},"modifiedIndex":{node.modified_index}')
+    if node.expiration:
+        parts.append(f'"expiration":{go_json(node.expiration)}')
+    if node.ttl:
+        parts.append(f'"ttl":{node.ttl}')
+    return "{" + ",".join(parts) + "}"
+
+
+def result_json(result: Result) -> str:
+    """An answer as etcdctl prints it."""
+    prev = node_json(result.prev_node) if result.prev_node is not None else "null"
+    return (
+        f'{{"action":{go_json(result.action)},"node":{node_json(result.node)},"prevNode":{prev}}}'
+    )
+
+
+def extended(result: Result) -> str:
+    """An answer with all that is known of its node."""
+    node, prev = result.node, result.prev_node
+    lines = [
+        f"Key: {node.key}",
+        f"Created-Index: {node.created_index}",
+        f"Modified-Index: {node.modified_index}",
+    ]
+    if prev is not None:
+        lines.append(f"PrevNode.Value: {prev.value}")
+    lines += [f"TTL: {node.ttl}", f"Index: {result.index}"]
+    if result.action != "delete":
+        lines += ["", node.value]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def simple(result: Result) -> str:
+    """An answer's value, or the one that was deleted."""
+    if result.action == "delete":
+        prev = result.prev_node.value if result.prev_node is not None else ""
+        return f"PrevNode.Value: {prev}\n"
+    return f"{result.node.value}\n"

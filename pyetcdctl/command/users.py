@@ -1,0 +1,93 @@
+"""The commands about users (contract/etcdctl.md, section 9.15)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyetcdctl import requests
+from pyetcdctl.command import access, output
+from pyetcdctl.command.access import USERS, ask, client_of
+from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, ask_password, fail_plainly
+from pyetcdctl.errors import ClientError
+
+if TYPE_CHECKING:
+    from pyetcdctl.command.session import Session
+
+_NAME: Final = "Please provide a username"
+_NEW: Final = "New password: "
+
+
+def list_users(session: Session) -> None:
+    """Print all names."""
+    access.no_operands(session)
+    answer = access.entry(ask(client_of(session), "GET", USERS))
+    output.out("".join(f"{_name(user)}\n" for user in answer.get("users") or ()))
+
+
+def _name(user: object) -> object:
+    return user.get("user", "") if isinstance(user, dict) else user
+
+
+def add(session: Session) -> None:
+    """Create a user."""
+    name, given, password = access.one_operand(session, _NAME).partition(":")
+    client = client_of(session)
+    if not given:
+        password = ask_password(_NEW)
+    ask(client, "PUT", f"{USERS}/{name}", {"user": name, "password": password, "roles": None})
+    output.out(f"User {name} created\n")
+
+
+def get(session: Session) -> None:
+    """Print a user's roles."""
+    name = access.one_operand(session, _NAME)
+    user = access.entry(ask(client_of(session), "GET", f"{USERS}/{name}"))
+    roles = user.get("roles") or []
+    names = [role.get("role", "") if isinstance(role, dict) else role for role in roles]
+    # One space more for each role, as etcdctl has it.
+    listed = " " * len(names) + " ".join(str(name) for name in names)
+    output.out(f"User: {user.get('user', '')}\nRoles: {listed}\n")
+
+
+def remove(session: Session) -> None:
+    """Remove a user."""
+    name = access.one_operand(session, _NAME)
+    ask(client_of(session), "DELETE", f"{USERS}/{name}")
+    output.out(f"User {name} removed\n")
+
+
+def grant(session: Session) -> None:
+    """Give a user roles."""
+    _change(session, "grant")
+
+
+def revoke(session: Session) -> None:
+    """Take roles from a user."""
+    _change(session, "revoke")
+
+
+def _change(session: Session, kind: str) -> None:
+    roles = session.flags["roles"]
+    if not roles:
+        fail_plainly("No roles specified; please use `--roles`")
+    name = access.one_operand(session, _NAME)
+    content = {"user": name, "roles": None, kind: roles}
+    ask(client_of(session), "PUT", f"{USERS}/{name}", content)
+    output.out(f"User {name} updated\n")
+
+
+def passwd(session: Session) -> None:
+    """Give a user another password."""
+    name = access.one_operand(session, _NAME)
+    client = client_of(session)
+    content = {"user": name, "password": ask_password(_NEW), "roles": None}
+    request = requests.plain("PUT", f"{USERS}/{name}", content)
+    try:
+        status = client.plain_status(request)
+    except ClientError as error:
+        fail_plainly(error)
+    if status == 201:
+        # There was no such user. etcdctl takes this for a failure, though there is one now.
+        output.err("\n")
+        raise Exit(BAD_ARGUMENTS)
+    output.out("Password updated\n")

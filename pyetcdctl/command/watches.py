@@ -1,0 +1,111 @@
+"""watch and exec-watch (contract/etcdctl.md, sections 9.9 and 9.10)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pyetcdctl import requests
+from pyetcdctl.command import output
+from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyetcdctl.answers import Result
+    from pyetcdctl.command.session import Session
+
+
+def end_quietly_on_interrupt() -> None:
+    """From now on Ctrl-C is how it is meant to end."""
+
+    def end(_signal: int, _frame: Any) -> None:
+        sys.stdout.buffer.flush()
+        os._exit(0)
+
+    signal.signal(signal.SIGINT, end)
+
+
+def events(session: Session, key: str) -> Iterator[Result]:
+    """The events behind the index that was given, each once."""
+    client = session.client()
+    after = session.flags["after-index"]
+    index = after + 1 if after else 0
+    while True:
+        request = requests.wait(key, recursive=session.flags["recursive"], wait_index=index)
+        result = session.ask(client, request)
+        index = result.node.modified_index + 1
+        yield result
+
+
+def watch(session: Session) -> None:
+    """Print the next change of a key, or all of them."""
+    if session.flags["format"] or session.flags["timestamps"]:
+        from pyetcdctl.command import event_lines
+
+        event_lines.watch(session)
+        return
+    if not session.operands:
+        session.client()
+        session.key()
+    end_quietly_on_interrupt()
+    for result in events(session, session.operands[0]):
+        if result.node.dir:
+            continue
+        if session.flags["recursive"]:
+            output.out(f"[{result.action}] {result.node.key}\n")
+        session.print(result)
+        if not session.flags["forever"]:
+            return
+
+
+def exec_watch(session: Session) -> None:
+    """Run a command for each change of a key."""
+    if len(session.operands) < 2:
+        session.client()
+        fail("key and command to exec required", BAD_ARGUMENTS)
+    key, words = _split(session.operands)
+    end_quietly_on_interrupt()
+    running: list[Any] = []
+    for result in events(session, key):
+        if result.node.dir:
+            output.err(f"Ignored dir {result.node.key} change\n")
+            continue
+        running = [child for child in running if child.poll() is None]
+        running.append(_start(words, result))
+
+
+def _split(operands: list[str]) -> tuple[str, list[str]]:
+    """Which of the operands are the key and the command."""
+    if "--" in operands[1:]:
+        return operands[0], operands[2:]
+    return operands[-1], operands[:-1]
+
+
+def _start(words: list[str], result: Result) -> Any:
+    import subprocess
+
+    environment = {
+        **os.environ,
+        "ETCD_WATCH_ACTION": result.action,
+        "ETCD_WATCH_MODIFIED_INDEX": str(result.node.modified_index),
+        "ETCD_WATCH_KEY": result.node.key,
+        "ETCD_WATCH_VALUE": result.node.value,
+    }
+    program = words[0] if words else ""
+    try:
+        return subprocess.Popen(
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL),
+        )
+    except (OSError, IndexError, ValueError) as error:
+        if "/" in program:
+            reason = os.strerror(getattr(error, "errno", None) or 2).lower()
+            output.err(f"fork/exec {program}: {reason}")
+        else:
+            output.err(f'exec: "{program}": executable file not found in $PATH')
+        raise Exit(BAD_ARGUMENTS) from None

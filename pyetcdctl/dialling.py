@@ -1,0 +1,269 @@
+"""From a URL to a connected socket: plain, TLS, a Unix socket, or by way of a proxy.
+
+Laws: what goes wrong is said in Go's words. Each address of a name is tried, and the first one's
+failure is told. A proxy of the environment is never used for this machine itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyetcdctl.endpoints import Endpoint
+from pyetcdctl.errors import ConnectionEnded, DialFailed, EndpointFailed, ReadFailed, TLSFailed
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+_DIAL_S: Final = 30.0
+_SCHEMES: Final = ("http", "https", "unix", "unixs")
+_RESOLV_CONF: Final = "/etc/resolv.conf"
+
+
+class Line(NamedTuple):
+    """A connected socket, and what requests on it have to say."""
+
+    socket: socket.socket
+    host: str
+    # In front of each target: the origin, for a proxy that is not tunnelled through.
+    prefix: str = ""
+    headers: dict[str, str] = {}
+
+    def target(self, target: str) -> str:
+        """The request line's target."""
+        return self.prefix + target
+
+
+def split(url: str) -> tuple[Endpoint, str]:
+    """Split a whole URL into where it leads and the request's target."""
+    endpoint = Endpoint.parse(url)
+    target = (endpoint.path or "/") + (f"?{endpoint.query}" if endpoint.query else "")
+    return endpoint, target
+
+
+def dial(
+    endpoint: Endpoint, left_s: float | None, context: Callable[[], ssl.SSLContext] | None
+) -> Line:
+    """Connect, in the time that is left (s); raises DialFailed, TLSFailed or EndpointFailed."""
+    if endpoint.scheme not in _SCHEMES:
+        raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
+    if not endpoint.host:
+        raise EndpointFailed("http: no Host in request URL")
+    limit_s = min(_DIAL_S, left_s) if left_s is not None else _DIAL_S
+    deadline = time.monotonic() + limit_s
+    line = _connected(endpoint, deadline)
+    if endpoint.scheme in ("https", "unixs") and context is not None:
+        secured = _secured(line.socket, endpoint, context(), deadline)
+        return line._replace(socket=secured)
+    return line
+
+
+def _connected(endpoint: Endpoint, deadline: float) -> Line:
+    if endpoint.scheme in ("unix", "unixs"):
+        return Line(_unix(endpoint, deadline), endpoint.authority)
+    host = endpoint.authority.rpartition("@")[2]
+    proxy = _proxy(endpoint)
+    if proxy is None:
+        return Line(_tcp(endpoint, deadline), host)
+    sock = _tcp(proxy, deadline)
+    if endpoint.scheme == "https":
+        _tunnel(sock, endpoint, proxy)
+        return Line(sock, host)
+    return Line(sock, host, f"http://{host}", _proxy_headers(proxy))
+
+
+def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
+    port = int(endpoint.address.rpartition(":")[2])
+    try:
+        found = socket.getaddrinfo(endpoint.host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        server = name_server()
+        raise DialFailed(f"dial tcp: lookup {endpoint.host} on {server}: no such host") from None
+    first: DialFailed | None = None
+    for family, kind, protocol, _name, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # An idle long poll through a firewall that forgets connections must not hang for ever.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+        except OSError as error:
+            sock.close()
+            place = (
+                f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
+            )
+            first = first or DialFailed(f"dial tcp {place}: {_dial_words(error)}")
+            continue
+        return sock
+    raise first or DialFailed(f"dial tcp: lookup {endpoint.host}: no such host")
+
+
+def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
+    # unix://name:1 is the file "name:1" in the working directory, as etcd names its sockets.
+    path = f"{endpoint.authority}{endpoint.path}"
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        raise DialFailed(f"dial unix {path}: {_dial_words(error)}") from None
+    return sock
+
+
+def _dial_words(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "i/o timeout"
+    return f"connect: {words(error)}"
+
+
+def words(error: OSError) -> str:
+    """Say a system error as Go does."""
+    return os.strerror(error.errno).lower() if error.errno else str(error).lower()
+
+
+def name_server() -> str:
+    """The first name server of this machine, host:port."""
+    try:
+        with open(_RESOLV_CONF, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                words = line.split()
+                if len(words) > 1 and words[0] == "nameserver":
+                    return f"[{words[1]}]:53" if ":" in words[1] else f"{words[1]}:53"
+    except OSError:
+        pass
+    return "127.0.0.1:53"
+
+
+def broken(error: OSError, sock: socket.socket) -> EndpointFailed:
+    """What an error on a connection is called."""
+    if type(error).__module__ == "ssl":
+        return tls_failure(error)
+    try:
+        ends = f"{_end(sock.getsockname())}->{_end(sock.getpeername())}"
+    except (OSError, IndexError):
+        return ReadFailed(f"read: {words(error)}")
+    return ReadFailed(f"read tcp {ends}: read: {words(error)}")
+
+
+def _end(name: tuple[str, int]) -> str:
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+
+
+# -- TLS ------------------------------------------------------------------------------------
+
+
+def _secured(
+    sock: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, deadline: float
+) -> socket.socket:
+    try:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        return context.wrap_socket(sock, server_hostname=endpoint.host)
+    except TimeoutError:
+        sock.close()
+        raise EndpointFailed("net/http: TLS handshake timeout") from None
+    except (ConnectionResetError, BrokenPipeError):
+        sock.close()
+        raise ConnectionEnded("EOF") from None
+    except OSError as error:
+        sock.close()
+        raise tls_failure(error) from None
+    except ValueError as error:  # a name that no certificate can be for
+        sock.close()
+        raise TLSFailed(f"tls: {error}") from None
+
+
+def tls_failure(error: OSError) -> EndpointFailed:
+    """Say an ssl.SSLError in Go's words."""
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSFailed(f"x509: {_verification(error)}")
+    reason = getattr(error, "reason", None) or ""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in reason:
+        return ConnectionEnded("EOF")
+    if "ALERT_" in reason:
+        alert = reason.partition("ALERT_")[2].lower().replace("_", " ")
+        return TLSFailed(f"remote error: tls: {_ALERTS.get(alert, alert)}")
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return EndpointFailed("http: server gave HTTP response to HTTPS client")
+    return TLSFailed(f"tls: {(reason or str(error)).lower().replace('_', ' ')}")
+
+
+_ALERTS: Final = {
+    "unknown ca": "unknown certificate authority",
+    "certificate unknown": "unknown certificate",
+    "certificate expired": "expired certificate",
+}
+
+_UNKNOWN_AUTHORITY: Final = "certificate signed by unknown authority"
+# OpenSSL's numbers (openssl/x509_vfy.h).
+_VERIFICATION: Final = {
+    2: _UNKNOWN_AUTHORITY,
+    9: "certificate has expired or is not yet valid",
+    10: "certificate has expired or is not yet valid",
+    18: _UNKNOWN_AUTHORITY,
+    19: _UNKNOWN_AUTHORITY,
+    20: _UNKNOWN_AUTHORITY,
+    21: _UNKNOWN_AUTHORITY,
+}
+
+
+def _verification(error: ssl.SSLCertVerificationError) -> str:
+    return _VERIFICATION.get(error.verify_code, error.verify_message)
+
+
+# -- proxies --------------------------------------------------------------------------------
+
+
+def _proxy(endpoint: Endpoint) -> Endpoint | None:
+    name = f"{endpoint.scheme}_proxy"
+    text = os.environ.get(name.upper()) or os.environ.get(name)
+    if not text or _is_direct(endpoint):
+        return None
+    return Endpoint.parse(text if "://" in text else f"http://{text}")
+
+
+def _is_direct(endpoint: Endpoint) -> bool:
+    host = endpoint.host.lower()
+    if host == "localhost" or host == "::1" or host.startswith("127."):
+        return True
+    listed = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    for word in (word.strip().lower() for word in listed.split(",")):
+        name = word.partition(":")[0] if word.count(":") == 1 else word
+        if word and (word == "*" or host == name or host.endswith("." + name.lstrip("."))):
+            return True
+    return False
+
+
+def _proxy_headers(proxy: Endpoint) -> dict[str, str]:
+    if not proxy.user:
+        return {}
+    import base64
+
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(proxy.user.encode()).decode()}"}
+
+
+def _tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Endpoint) -> None:
+    lines = [f"CONNECT {endpoint.address} HTTP/1.1", f"Host: {endpoint.address}"]
+    lines += [f"{name}: {value}" for name, value in _proxy_headers(proxy).items()]
+    answer = b""
+    try:
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        while b"\r\n\r\n" not in answer:
+            piece = sock.recv(1)
+            if not piece or len(answer) > 1 << 16:
+                raise ConnectionEnded("EOF")
+            answer += piece
+    except OSError as error:
+        sock.close()
+        raise broken(error, sock) from None
+    status = answer.split(b"\r\n", 1)[0].split(b" ", 2)
+    if len(status) < 2 or status[1] != b"200":
+        sock.close()
+        raise EndpointFailed(b" ".join(status[1:]).decode("latin-1") or "EOF")

@@ -1,0 +1,280 @@
+"""A key that lives as long as somebody keeps it alive.
+
+    with Lease(client, "/services/web/1", ttl=10) as lease:
+        ...                    # the key is refreshed in the background
+        lease.check()          # raises LeaseLost
+
+Laws:
+
+* The key has to be there. It is refreshed (`refresh=true`: the value stays, no watcher is woken)
+  three times in a TTL, at whichever member answers, and oftener when nobody does.
+* It is lost when the server says that it is gone, or when the last refresh that succeeded was
+  sent a TTL ago. That is never later than the server lets it run out; what the machine slept
+  through counts.
+* `on_lost` is called once, beside the program (Lease: in a thread of its own). A Lease that was
+  lost is told by `check()` and at the end of its block.
+* Whoever ends it leaves the key to run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from pyetcdctl import requests, twins
+from pyetcdctl.errors import ClientError, EtcdError, RaftFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from pyetcdctl.answers import Result
+    from pyetcdctl.async_client import AsyncClient
+    from pyetcdctl.client import Client
+
+REFRESHES: Final = 3
+"""How often a key is refreshed in one TTL."""
+_RETRIES: Final = 12
+"""How often in one TTL it is tried while nobody answers."""
+_ENDPOINTS: Final = 6
+"""How many endpoints may be silent in one TTL without the key being lost."""
+
+
+class LeaseLost(ClientError):
+    """A key was not kept alive; `key` is which."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key} is lost: {why}")
+        self.key, self.why = key, why
+
+
+def now_s() -> float:
+    """The time that keys age by."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Keeping:
+    """When to refresh a key, and when it is lost; without I/O. Times are now_s()'s."""
+
+    def __init__(self, key: str, ttl: int, alive_s: float) -> None:
+        """`alive_s`: when the request was sent that the key has its TTL of."""
+        if ttl < 1:
+            raise ValueError(f"ttl is {ttl}, but has to be a whole number of seconds from 1 on")
+        self.key = key
+        self.ttl = ttl
+        self.next_s = alive_s + ttl / REFRESHES
+        self.lost: LeaseLost | None = None
+        self._ends_s = alive_s + ttl
+        self._trouble: ClientError | None = None
+
+    def request(self) -> requests.Request:
+        """The refresh."""
+        return requests.put(self.key, None, ttl=self.ttl, prev_exist=True, refresh=True)
+
+    def left_s(self, at_s: float) -> float:
+        """How long a refresh that is sent now may take."""
+        return max(0.001, min(self.ttl / REFRESHES, self._ends_s - at_s))
+
+    def took(self, outcome: Result | ClientError, *, sent_s: float, at_s: float) -> None:
+        """Take the outcome of a refresh."""
+        if not isinstance(outcome, ClientError):
+            self._ends_s = sent_s + self.ttl
+            self.next_s = sent_s + self.ttl / REFRESHES
+        elif isinstance(outcome, EtcdError) and not isinstance(outcome, RaftFailed):
+            self.lost = LeaseLost(self.key, str(outcome))
+        else:
+            self._trouble = outcome
+            self.next_s = min(at_s + self.ttl / _RETRIES, self._ends_s)
+        self.look(at_s)
+
+    def look(self, at_s: float) -> None:
+        """See whether it has run out by now."""
+        if self.lost is None and at_s >= self._ends_s:
+            why = f"no refresh succeeded for {self.ttl} s"
+            self.lost = LeaseLost(self.key, f"{why} ({self._trouble})" if self._trouble else why)
+
+
+class Lease:
+    """Keeps a key alive from a thread, for a Client."""
+
+    def __init__(
+        self,
+        client: Client,
+        key: str,
+        ttl: int,
+        *,
+        on_lost: Callable[[LeaseLost], None] | None = None,
+        alive_s: float | None = None,
+    ) -> None:
+        """`ttl` in s. `alive_s`: the key got its TTL by a request sent at this now_s(); without
+        it the block begins with a refresh, which raises what goes wrong.
+        """
+        self._keeping = Keeping(key, ttl, now_s() if alive_s is None else alive_s)
+        self._is_alive = alive_s is not None
+        self._client = twins.twin(client)
+        self._on_lost = on_lost
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease {key}", daemon=True)
+
+    @property
+    def lost(self) -> LeaseLost | None:
+        """Why it is lost; None while it is not."""
+        if not self._end.is_set():
+            self._keeping.look(now_s())
+        return self._keeping.lost
+
+    def check(self) -> None:
+        """Raise LeaseLost if it is lost."""
+        if (lost := self.lost) is not None:
+            raise lost
+
+    def __enter__(self) -> Lease:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        lost = self.lost
+        self.close()
+        if kind is None and lost is not None:
+            raise lost
+
+    def start(self) -> None:
+        """Begin."""
+        if not self._is_alive:
+            sent_s = now_s()
+            self._keeping.took(
+                self._client.keys(self._keeping.request()), sent_s=sent_s, at_s=now_s()
+            )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Refresh it no more."""
+        self._end.set()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._client.close()
+
+    def _keep(self) -> None:
+        # Signals are for the program's own threads.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        keeping = self._keeping
+        while not self._end.wait(max(0.0, keeping.next_s - now_s())):
+            keeping.look(now_s())
+            if keeping.lost is None:
+                self._refresh()
+            if keeping.lost is not None:
+                if self._on_lost is not None and not self._end.is_set():
+                    self._on_lost(keeping.lost)
+                return
+
+    def _refresh(self) -> None:
+        keeping, sent_s = self._keeping, now_s()
+        left_s = keeping.left_s(sent_s)
+        endpoint_s = min(keeping.ttl / _ENDPOINTS, left_s)
+        twins.limit(self._client, timeout_s=endpoint_s, total_timeout_s=left_s)
+        try:
+            outcome: Result | ClientError = self._client.keys(keeping.request())
+        except ClientError as error:
+            outcome = error
+        keeping.took(outcome, sent_s=sent_s, at_s=now_s())
+
+
+class AsyncLease:
+    """Keeps a key alive from a task, for an AsyncClient; a loss cancels the block it is for."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        key: str,
+        ttl: int,
+        *,
+        on_lost: Callable[[LeaseLost], None] | None = None,
+        alive_s: float | None = None,
+    ) -> None:
+        """As Lease's. Without `on_lost` the block is cancelled, and LeaseLost comes out of it."""
+        self._keeping = Keeping(key, ttl, now_s() if alive_s is None else alive_s)
+        self._is_alive = alive_s is not None
+        self._client = twins.async_twin(client)
+        self._on_lost = on_lost
+        self._task: asyncio.Task[None] | None = None
+        self._block: asyncio.Task[object] | None = None
+        self._has_cancelled = False
+
+    @property
+    def lost(self) -> LeaseLost | None:
+        """Why it is lost; None while it is not."""
+        if self._task is not None:
+            self._keeping.look(now_s())
+        return self._keeping.lost
+
+    def check(self) -> None:
+        """Raise LeaseLost if it is lost."""
+        if (lost := self.lost) is not None:
+            raise lost
+
+    async def __aenter__(self) -> AsyncLease:
+        self._block = asyncio.current_task()
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        lost = self.lost
+        await self.close()
+        if self._has_cancelled and self._block is not None:
+            is_ours = self._block.uncancel() == 0
+            if kind is not None and issubclass(kind, asyncio.CancelledError) and is_ours:
+                raise lost or asyncio.CancelledError from None
+        if kind is None and lost is not None:
+            raise lost
+
+    async def start(self) -> None:
+        """Begin."""
+        if not self._is_alive:
+            sent_s = now_s()
+            outcome = await self._client.keys(self._keeping.request())
+            self._keeping.took(outcome, sent_s=sent_s, at_s=now_s())
+        self._task = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Refresh it no more."""
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        keeping = self._keeping
+        while keeping.lost is None:
+            await asyncio.sleep(max(0.0, keeping.next_s - now_s()))
+            keeping.look(now_s())
+            if keeping.lost is None:
+                await self._refresh()
+        if self._on_lost is not None:
+            self._on_lost(keeping.lost)
+        elif self._block is not None:
+            self._has_cancelled = True
+            self._block.cancel()
+
+    async def _refresh(self) -> None:
+        keeping, sent_s = self._keeping, now_s()
+        left_s = keeping.left_s(sent_s)
+        endpoint_s = min(keeping.ttl / _ENDPOINTS, left_s)
+        twins.limit(self._client, timeout_s=endpoint_s, total_timeout_s=left_s)
+        try:
+            outcome: Result | ClientError = await self._client.keys(keeping.request())
+        except ClientError as error:
+            outcome = error
+        keeping.took(outcome, sent_s=sent_s, at_s=now_s())

@@ -1,0 +1,455 @@
+"""A lock that one program of many holds: a queue of in-order keys in a directory.
+
+    with Lock(client, "/locks/backup", ttl=10) as lock:
+        ...                    # nobody else is in here
+        lock.check()           # raises LockLost
+
+Laws:
+
+* Whoever wants it creates an in-order key with a TTL and keeps it alive (leases). The lowest key
+  holds the lock; every other one waits for the key in front of it to go, so that one waiter is
+  woken for each release, and they come in the order they queued in.
+* Only what a quorum knows makes a holder. A creation whose answer was lost is made again; the
+  key that may be left over is kept alive by nobody and runs out.
+* A lock that is lost (see leases: never later than the server gives it to the next) is told at
+  once by `on_lost`, by `check()`, and as LockLost at the end of the block. A waiter that loses
+  its place queues again.
+* On the way out the key is removed. If nobody answers, it runs out by its TTL.
+* `index` grows from holder to holder: what the lock protects can refuse a smaller one.
+* Keys in the directory whose names are not numbers do not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from pyetcdctl import requests, twins
+from pyetcdctl.errors import (
+    BadAnswer,
+    ClientError,
+    ClusterUnavailable,
+    DeadlineExceeded,
+    EndpointFailed,
+    EtcdError,
+    EventIndexCleared,
+    KeyNotFound,
+    RaftFailed,
+)
+from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from pyetcdctl.answers import Node, Result
+    from pyetcdctl.async_client import AsyncClient
+    from pyetcdctl.client import Client
+
+TTL_S: Final = 10
+_POLL_S: Final = 10.0
+"""How long one question for the key in front may stay open: its member may be silently gone."""
+_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
+_PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
+_REMOVALS_MAX: Final = 3
+
+
+class LockLost(LeaseLost):
+    """The lock went to somebody else, or may have."""
+
+
+class LockTimeout(ClientError):
+    """The lock was not got in the time given."""
+
+    def __init__(self, key: str, wait_s: float) -> None:
+        super().__init__(f"the lock {key} was not got within {wait_s:g} s")
+
+
+class Turn:
+    """One place in the queue, without I/O: what to ask next, and what an answer means."""
+
+    def __init__(self, directory: str, value: str, ttl: int) -> None:
+        self._directory = directory
+        self._value = value
+        self._ttl = ttl
+        self._front: tuple[str, int] | None = None
+        self._has_to_look = False
+        self._failures = 0
+        self.key: str | None = None
+        self.index = 0
+        self.is_first = False
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next question."""
+        return _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+
+    def request(self) -> requests.Request:
+        """The next question."""
+        if self._front is not None:
+            key, index = self._front
+            return requests.wait(key, recursive=False, wait_index=index + 1)
+        if self.key is None and not self._has_to_look:
+            request = requests.post(self._directory, self._value, ttl=self._ttl)
+            return request._replace(one_shot=True)
+        return requests.get(self._directory, recursive=False, sort=True, quorum=True)
+
+    def lose(self) -> None:
+        """The key is not ours any more: queue again."""
+        self.key, self._front, self.is_first = None, None, False
+
+    def took(self, request: requests.Request, outcome: Result | ClientError) -> None:
+        """Take an answer. Raises what makes queueing impossible."""
+        self._front = None
+        if request.method == "POST":
+            # If it failed, look: that finds an endpoint that answers.
+            self._has_to_look = isinstance(outcome, ClientError)
+        elif not request.waits:
+            self._has_to_look = False
+        if isinstance(outcome, ClientError):
+            self._failed(request, outcome)
+            return
+        self._failures = 0
+        if request.method == "POST":
+            self.key, self.index = outcome.node.key, outcome.node.created_index
+        elif not request.waits and self.key is not None:
+            self._look(outcome)
+
+    def _failed(self, request: requests.Request, error: ClientError) -> None:
+        if request.waits and isinstance(error, EventIndexCleared | DeadlineExceeded):
+            return
+        if isinstance(error, KeyNotFound) and not request.waits and request.method == "GET":
+            self.lose()
+            return
+        if isinstance(error, EtcdError) and not isinstance(error, RaftFailed):
+            raise error
+        if not isinstance(error, _PASSING):
+            raise error
+        self._failures += 1
+        self._has_to_look = True
+
+    def _look(self, listing: Result) -> None:
+        queue = sorted(filter(None, map(_place, listing.node.nodes or ())))
+        mine = next((place for place in queue if place[1] == self.key), None)
+        if mine is None:
+            self.lose()
+            return
+        before = queue[: queue.index(mine)]
+        self.is_first = not before
+        if before:
+            self._front = before[-1][1], listing.index
+
+
+def _place(node: Node) -> tuple[int, str] | None:
+    """A key's number, and the key."""
+    number = node.key.rpartition("/")[2]
+    return (int(number), node.key) if number.isdecimal() and not node.dir else None
+
+
+def own_name() -> str:
+    """What a key says of its holder unless told otherwise: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Lock:
+    """The lock for a Client; a context manager."""
+
+    def __init__(
+        self,
+        client: Client,
+        key: str,
+        *,
+        ttl: int = TTL_S,
+        value: str | None = None,
+        wait_s: float | None = None,
+        on_lost: Callable[[LockLost], None] | None = None,
+    ) -> None:
+        """`ttl` in s: how long others wait for a holder that died. `value`: what the key is to
+        say, by default who holds it. `wait_s`: LockTimeout after that. `on_lost` is called in a
+        thread of its own.
+        """
+        self._key, self._ttl, self._wait_s = key, ttl, wait_s
+        self._value = own_name() if value is None else value
+        self._asking = twins.twin(client)
+        self._on_lost = on_lost
+        self._lease: Lease | None = None
+        self._turn = Turn(key, self._value, ttl)
+
+    @property
+    def key(self) -> str | None:
+        """The own key in the queue."""
+        return self._turn.key
+
+    @property
+    def index(self) -> int:
+        """The index the own key was created at."""
+        return self._turn.index
+
+    @property
+    def lost(self) -> LockLost | None:
+        """Why it is lost; None while it is not."""
+        lost = None if self._lease is None else self._lease.lost
+        return None if lost is None else _as_lock(lost)
+
+    def check(self) -> None:
+        """Raise LockLost if it is lost."""
+        if (lost := self.lost) is not None:
+            raise lost
+
+    def __enter__(self) -> Lock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        lost = self.lost
+        self.release()
+        if kind is None and lost is not None:
+            raise lost
+
+    def acquire(self) -> None:
+        """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
+        turn = self._turn = Turn(self._key, self._value, self._ttl)
+        deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
+        try:
+            while not turn.is_first or self._is_lost(turn):
+                left_s = _left(deadline_s, self._key, self._wait_s, turn)
+                self._step(turn, left_s)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Give it back, or leave the queue."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
+        if self._turn.key is not None:
+            _remove(self._asking, self._turn.key)
+        self._turn.lose()
+        self._asking.close()
+
+    def _is_lost(self, turn: Turn) -> bool:
+        if self._lease is None or self._lease.lost is None:
+            return False
+        if turn.key is not None:
+            _remove(self._asking, turn.key)
+        turn.lose()
+        self._keep(None, 0.0)
+        return True
+
+    def _step(self, turn: Turn, left_s: float) -> None:
+        request, sent_s, had = turn.request(), now_s(), turn.key
+        try:
+            outcome: Result | ClientError = self._ask(request, left_s)
+        except ClientError as error:
+            outcome = error
+        turn.took(request, outcome)
+        if turn.key != had:
+            self._keep(turn.key, sent_s)
+        self._is_lost(turn)
+        if turn.pause_s:
+            time.sleep(turn.pause_s)
+
+    def _ask(self, request: requests.Request, left_s: float) -> Result:
+        if not request.waits:
+            return self._asking.keys(request)
+        patient = twins.twin(self._asking)
+        twins.limit(patient, timeout_s=left_s, total_timeout_s=left_s)
+        try:
+            return patient.keys(request._replace(waits=False))
+        finally:
+            patient.close()
+
+    def _keep(self, key: str | None, sent_s: float) -> None:
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
+        if key is not None:
+            on_lost = None if self._on_lost is None else self._tell
+            self._lease = Lease(self._asking, key, self._ttl, on_lost=on_lost, alive_s=sent_s)
+            self._lease.start()
+
+    def _tell(self, lost: LeaseLost) -> None:
+        # A place in the queue that is lost is no lock lost.
+        if self._turn.is_first and self._on_lost is not None:
+            self._on_lost(_as_lock(lost))
+
+
+class AsyncLock:
+    """The lock for an AsyncClient; a loss cancels the block and comes out of it as LockLost."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        key: str,
+        *,
+        ttl: int = TTL_S,
+        value: str | None = None,
+        wait_s: float | None = None,
+        on_lost: Callable[[LockLost], None] | None = None,
+    ) -> None:
+        """As Lock's. With `on_lost` the block is not cancelled."""
+        self._key, self._ttl, self._wait_s = key, ttl, wait_s
+        self._value = own_name() if value is None else value
+        self._asking = twins.async_twin(client)
+        self._on_lost = on_lost
+        self._lease: AsyncLease | None = None
+        self._turn = Turn(key, self._value, ttl)
+        self._block: asyncio.Task[object] | None = None
+        self._has_cancelled = False
+
+    @property
+    def key(self) -> str | None:
+        """The own key in the queue."""
+        return self._turn.key
+
+    @property
+    def index(self) -> int:
+        """The index the own key was created at."""
+        return self._turn.index
+
+    @property
+    def lost(self) -> LockLost | None:
+        """Why it is lost; None while it is not."""
+        lost = None if self._lease is None else self._lease.lost
+        return None if lost is None else _as_lock(lost)
+
+    def check(self) -> None:
+        """Raise LockLost if it is lost."""
+        if (lost := self.lost) is not None:
+            raise lost
+
+    async def __aenter__(self) -> AsyncLock:
+        await self.acquire()
+        self._block = asyncio.current_task()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        lost, block, self._block = self.lost, self._block, None
+        is_ours = self._has_cancelled and block is not None and block.uncancel() == 0
+        await self.release()
+        if kind is not None and issubclass(kind, asyncio.CancelledError) and is_ours:
+            raise lost or asyncio.CancelledError from None
+        if kind is None and lost is not None:
+            raise lost
+
+    async def acquire(self) -> None:
+        """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
+        turn = self._turn = Turn(self._key, self._value, self._ttl)
+        deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
+        try:
+            while not turn.is_first or await self._is_lost(turn):
+                left_s = _left(deadline_s, self._key, self._wait_s, turn)
+                await self._step(turn, left_s)
+        except BaseException:
+            await self.release()
+            raise
+
+    async def release(self) -> None:
+        """Give it back, or leave the queue."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.close()
+        if self._turn.key is not None:
+            await _remove_async(self._asking, self._turn.key)
+        self._turn.lose()
+
+    async def _is_lost(self, turn: Turn) -> bool:
+        if self._lease is None or self._lease.lost is None:
+            return False
+        if turn.key is not None:
+            await _remove_async(self._asking, turn.key)
+        turn.lose()
+        await self._keep(None, 0.0)
+        return True
+
+    async def _step(self, turn: Turn, left_s: float) -> None:
+        request, sent_s, had = turn.request(), now_s(), turn.key
+        try:
+            async with asyncio.timeout(left_s if request.waits else None):
+                outcome: Result | ClientError = await self._asking.keys(request)
+        except ClientError as error:
+            outcome = error
+        except TimeoutError:
+            outcome = DeadlineExceeded()
+        turn.took(request, outcome)
+        if turn.key != had:
+            await self._keep(turn.key, sent_s)
+        await self._is_lost(turn)
+        if turn.pause_s:
+            await asyncio.sleep(turn.pause_s)
+
+    async def _keep(self, key: str | None, sent_s: float) -> None:
+        if self._lease is not None:
+            await self._lease.close()
+            self._lease = None
+        if key is not None:
+            self._lease = AsyncLease(
+                self._asking, key, self._ttl, on_lost=self._tell, alive_s=sent_s
+            )
+            await self._lease.start()
+
+    def _tell(self, lost: LeaseLost) -> None:
+        if not self._turn.is_first:
+            return
+        if self._on_lost is not None:
+            self._on_lost(_as_lock(lost))
+        elif self._block is not None:
+            self._has_cancelled = True
+            self._block.cancel()
+
+
+def _as_lock(lost: LeaseLost) -> LockLost:
+    return LockLost(lost.key, lost.why)
+
+
+def _left(deadline_s: float | None, key: str, wait_s: float | None, turn: Turn) -> float:
+    """How long the next question may stay open; nobody gives up before having looked."""
+    if deadline_s is None or wait_s is None:
+        return _POLL_S
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0 and (turn.request().waits or turn.pause_s):
+        raise LockTimeout(key, wait_s)
+    return max(0.001, min(_POLL_S, left_s))
+
+
+def _remove(client: Client, key: str) -> None:
+    """Remove a key; reading it in between finds an endpoint that answers."""
+    request = requests.delete(key)
+    for _attempt in range(_REMOVALS_MAX):
+        try:
+            client.keys(request)
+            return
+        except EtcdError:
+            return
+        except ClientError:
+            with suppress(ClientError):
+                client.get(key)
+
+
+async def _remove_async(client: AsyncClient, key: str) -> None:
+    """The same for an event loop."""
+    request = requests.delete(key)
+    for _attempt in range(_REMOVALS_MAX):
+        try:
+            await client.keys(request)
+            return
+        except EtcdError:
+            return
+        except ClientError:
+            with suppress(ClientError):
+                await client.get(key)

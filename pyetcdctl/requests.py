@@ -1,0 +1,194 @@
+"""What is asked of a server: method, path, query and body, as bytes on the wire have them.
+
+Laws: pure. Escaping, the order of parameters and which of them are always there are Go's and
+etcdctl's (contract/etcdctl.md, section 4), so that proxies and logs see the same requests.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
+
+KEYS: Final = "/v2/keys"
+MEMBERS: Final = "/v2/members"
+LEADER: Final = "/v2/members/leader"
+AUTH: Final = "/v2/auth"
+HEALTH: Final = "/health"
+
+_UNRESERVED: Final = frozenset(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
+)
+_PATH_SAFE: Final = _UNRESERVED | frozenset(b"$&+,/:;=@")
+
+UINT64: Final = 1 << 64
+
+
+class Request(NamedTuple):
+    """One request, without the endpoint it goes to."""
+
+    method: str
+    path: str
+    query: str = ""
+    body: str | None = None
+    content_type: str = ""
+    # Tried at one endpoint only: it may have happened although the answer was lost.
+    one_shot: bool = False
+    # A long poll: silence is no failure.
+    waits: bool = False
+    # Statuses that are no failure, besides 2xx.
+    accepts: tuple[int, ...] = ()
+    # Statuses whose body says what is wrong, None for all.
+    explained: tuple[int, ...] | None = None
+
+
+def escape_path(path: str) -> str:
+    """Escape a path as Go's net/url does."""
+    return _escape(path, _PATH_SAFE)
+
+
+def _escape(text: str, safe: frozenset[int]) -> str:
+    data = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte in safe else f"%{byte:02X}" for byte in data)
+
+
+def encode(parameters: dict[str, str]) -> str:
+    """Encode parameters as Go's url.Values does: sorted by name, a space as a plus."""
+    return "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(parameters.items()))
+
+
+def _quote(text: str) -> str:
+    return _escape(text, _UNRESERVED | {0x20}).replace(" ", "+")
+
+
+def clean(path: str) -> str:
+    """Resolve `//`, `.` and `..`; a slash at the end stays."""
+    cleaned = posixpath.normpath("/" + path.lstrip("/"))
+    return cleaned + "/" if path.endswith("/") and cleaned != "/" else cleaned
+
+
+def key_path(key: str) -> str:
+    """The path of a key, not escaped."""
+    return clean(f"{KEYS}/{key}") if key else KEYS
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _form(value: str | None, ttl: int | None) -> str:
+    fields = {} if value is None else {"value": value}
+    if ttl:
+        fields["ttl"] = str(ttl)
+    return encode(fields)
+
+
+def get(key: str, *, recursive: bool, sort: bool, quorum: bool) -> Request:
+    """Read a key or a directory."""
+    query = {"quorum": _flag(quorum), "recursive": _flag(recursive), "sorted": _flag(sort)}
+    return Request("GET", key_path(key), encode(query))
+
+
+def put(
+    key: str,
+    value: str | None,
+    *,
+    ttl: int | None = None,
+    prev_value: str | None = None,
+    prev_index: int | None = None,
+    prev_exist: bool | None = None,
+    directory: bool = False,
+    refresh: bool = False,
+    one_shot: bool = False,
+) -> Request:
+    """Write a key or a directory; `ttl` in seconds, without one it lives for ever."""
+    query: dict[str, str] = {}
+    if directory:
+        query["dir"] = "true"
+    if prev_value:
+        query["prevValue"] = prev_value
+    if prev_index:
+        query["prevIndex"] = str(prev_index % UINT64)
+    if prev_exist is not None:
+        query["prevExist"] = _flag(prev_exist)
+    if refresh:
+        query["refresh"] = "true"
+    body = _form(None if directory or refresh else value, ttl)
+    return Request("PUT", key_path(key), encode(query), body, FORM, one_shot=one_shot)
+
+
+def post(key: str, value: str, *, ttl: int | None = None) -> Request:
+    """Create a key in order in a directory."""
+    return Request("POST", key_path(key), "", _form(value, ttl), FORM)
+
+
+def delete(
+    key: str,
+    *,
+    directory: bool = False,
+    recursive: bool = False,
+    prev_value: str | None = None,
+    prev_index: int | None = None,
+) -> Request:
+    """Remove a key or a directory."""
+    query: dict[str, str] = {}
+    if directory:
+        query["dir"] = "true"
+    if recursive:
+        query["recursive"] = "true"
+    if prev_value:
+        query["prevValue"] = prev_value
+    if prev_index:
+        query["prevIndex"] = str(prev_index % UINT64)
+    return Request("DELETE", key_path(key), encode(query), None, FORM, one_shot=True)
+
+
+def wait(key: str, *, recursive: bool, wait_index: int) -> Request:
+    """Wait for one event, from an index on; 0 is now."""
+    query = {
+        "recursive": _flag(recursive),
+        "wait": "true",
+        "waitIndex": str(wait_index % UINT64),
+    }
+    return Request("GET", key_path(key), encode(query), waits=True)
+
+
+def plain(method: str, path: str, content: Any = None) -> Request:
+    """Ask about members, users or roles; `content` is sent as JSON."""
+    if content is None:
+        return Request(method, path)
+    body = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    return Request(method, path, "", body, JSON)
+
+
+def members() -> Request:
+    """List the members."""
+    return plain("GET", MEMBERS)._replace(explained=())
+
+
+def leader() -> Request:
+    """Who leads."""
+    return plain("GET", LEADER)._replace(explained=())
+
+
+def add_member(peer_urls: Sequence[str]) -> Request:
+    """Add a member."""
+    content = {"peerURLs": list(peer_urls)}
+    return plain("POST", MEMBERS, content)._replace(explained=(409,))
+
+
+def remove_member(member_id: str) -> Request:
+    """Remove a member; one that is gone already is no failure."""
+    return plain("DELETE", f"{MEMBERS}/{member_id}")._replace(accepts=(410,), explained=())
+
+
+def update_member(member_id: str, peer_urls: Sequence[str]) -> Request:
+    """Give a member other peer URLs."""
+    content = {"peerURLs": list(peer_urls)}
+    return plain("PUT", f"{MEMBERS}/{member_id}", content)._replace(explained=(404, 409))

@@ -1,0 +1,158 @@
+"""What can be asked of a cluster, once for both clients.
+
+Laws: each method makes one request and hands it to `keys` or `plain`; whether that waits or gives
+something to await is the client's affair, and so are `ResultT` and its siblings.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pyetcdctl import answers, requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ResultT = TypeVar("ResultT")
+MemberT = TypeVar("MemberT")
+MembersT = TypeVar("MembersT")
+NothingT = TypeVar("NothingT")
+
+
+class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
+    """Keys, directories and members."""
+
+    @abstractmethod
+    def keys(self, request: requests.Request) -> ResultT:
+        """Make a request about keys; EtcdError if the server says no."""
+
+    @abstractmethod
+    def plain(self, request: requests.Request, read: Callable[[bytes], Any]) -> Any:
+        """Make a request about members, users or roles and read its answer; Refused if the server
+        says no.
+        """
+
+    # -- keys ---------------------------------------------------------------------------------
+
+    def get(
+        self, key: str, *, recursive: bool = False, sorted: bool = False, quorum: bool = False
+    ) -> ResultT:
+        """Read a key, or a directory with its children, or (`recursive`) all that is below it.
+
+        `quorum`: as a majority knows it, not just the member that is asked.
+        """
+        return self.keys(requests.get(key, recursive=recursive, sort=sorted, quorum=quorum))
+
+    def set(
+        self,
+        key: str,
+        value: str,
+        *,
+        ttl: int | None = None,
+        prev_value: str | None = None,
+        prev_index: int | None = None,
+        prev_exist: bool | None = None,
+    ) -> ResultT:
+        """Write a key, to live for `ttl` s. With conditions: only if they hold (CompareFailed,
+        NodeExists, KeyNotFound).
+        """
+        return self.keys(
+            requests.put(
+                key,
+                value,
+                ttl=ttl,
+                prev_value=prev_value,
+                prev_index=prev_index,
+                prev_exist=prev_exist,
+                one_shot=prev_exist is False,
+            )
+        )
+
+    def refresh(self, key: str, ttl: int, *, prev_value: str | None = None) -> ResultT:
+        """Let a key live for `ttl` s more; its value stays and no watcher is woken."""
+        return self.keys(
+            requests.put(key, None, ttl=ttl, prev_value=prev_value, prev_exist=True, refresh=True)
+        )
+
+    def create_in_order(self, directory: str, value: str, *, ttl: int | None = None) -> ResultT:
+        """Create a key in a directory, named so that later ones sort behind it.
+
+        It goes round the endpoints: if an answer is lost there may be two.
+        """
+        return self.keys(requests.post(directory, value, ttl=ttl))
+
+    def make_dir(
+        self, key: str, *, ttl: int | None = None, prev_exist: bool | None = False
+    ) -> ResultT:
+        """Create a directory (`prev_exist=False`), update one (True), or put an empty one in the
+        place of a key (None).
+        """
+        return self.keys(
+            requests.put(
+                key,
+                None,
+                ttl=ttl,
+                prev_exist=prev_exist,
+                directory=True,
+                one_shot=prev_exist is False,
+            )
+        )
+
+    def delete(
+        self,
+        key: str,
+        *,
+        dir: bool = False,
+        recursive: bool = False,
+        prev_value: str | None = None,
+        prev_index: int | None = None,
+    ) -> ResultT:
+        """Remove a key; with `dir` an empty directory, with `recursive` whatever is there."""
+        return self.keys(
+            requests.delete(
+                key,
+                directory=dir,
+                recursive=recursive,
+                prev_value=prev_value,
+                prev_index=prev_index,
+            )
+        )
+
+    def wait(self, key: str, *, wait_index: int = 0, recursive: bool = False) -> ResultT:
+        """Wait for one event at `wait_index` or later (0: from now on), for ever.
+
+        Raises EventIndexCleared if the events from there on are not kept any more.
+        """
+        return self.keys(requests.wait(key, recursive=recursive, wait_index=wait_index))
+
+    # -- members ------------------------------------------------------------------------------
+
+    def members(self) -> MembersT:
+        """The members of the cluster, in the server's order."""
+        return self.plain(requests.members(), answers.members)  # type: ignore[no-any-return]
+
+    def leader(self) -> MemberT:
+        """The member that leads."""
+        return self.plain(requests.leader(), _member)  # type: ignore[no-any-return]
+
+    def add_member(self, peer_urls: Sequence[str]) -> MemberT:
+        """Add a member that is to be started now; its id is in the answer."""
+        return self.plain(requests.add_member(peer_urls), _member)  # type: ignore[no-any-return]
+
+    def remove_member(self, member_id: str) -> NothingT:
+        """Remove a member; one that is removed already is no error."""
+        return self.plain(requests.remove_member(member_id), _nothing)  # type: ignore[no-any-return]
+
+    def update_member(self, member_id: str, peer_urls: Sequence[str]) -> NothingT:
+        """Give a member other peer URLs."""
+        request = requests.update_member(member_id, peer_urls)
+        return self.plain(request, _nothing)  # type: ignore[no-any-return]
+
+
+def _member(body: bytes) -> answers.Member:
+    return answers.member(answers.load(body))
+
+
+def _nothing(_body: bytes) -> None:
+    return None

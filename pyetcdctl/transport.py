@@ -1,0 +1,282 @@
+"""One request to one endpoint over a connection of its own or one that was kept (http.client).
+
+Laws: every wait has an end, however slowly the other side speaks, except a long poll's. What goes
+wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never an OSError.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from pyetcdctl import dialling
+from pyetcdctl.errors import (
+    BadAnswer,
+    BadRedirect,
+    ConnectionEnded,
+    DeadlineExceeded,
+    EndpointFailed,
+    HeaderTimeout,
+)
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable
+
+    from pyetcdctl.endpoints import Endpoint
+    from pyetcdctl.requests import Request
+
+# More than any answer of a server whose keys fit into its memory comfortably.
+BODY_BYTES_MAX: Final = 1 << 30
+REDIRECTS_MAX: Final = 10
+_CHUNK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its body read."""
+
+    status: int
+    reason: str
+    index: str | None
+    body: bytes
+    location: str | None = None
+
+
+class Patience(NamedTuple):
+    """How long to wait: for the head of an answer (s, None without end), and for all of it
+    (time.monotonic(), None without end).
+    """
+
+    header_s: float | None
+    deadline: float | None
+
+    @property
+    def left_s(self) -> float | None:
+        """What is left of the whole; raises DeadlineExceeded."""
+        if self.deadline is None:
+            return None
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded
+        return left_s
+
+
+class Transport:
+    """Sends requests; keeps a connection to each endpoint for the next one."""
+
+    def __init__(
+        self,
+        *,
+        credentials: tuple[str, str] | None = None,
+        context: Callable[[], ssl.SSLContext] | None = None,
+        on_request: Callable[[str, str, str | None], None] | None = None,
+    ) -> None:
+        """`on_request` is told method, URL and body of each request before it is sent."""
+        self._credentials = credentials
+        self._context = context
+        self._on_request = on_request
+        self._kept: dict[str, _Connection] = {}
+
+    def close(self) -> None:
+        """Close what was kept."""
+        for connection in self._kept.values():
+            connection.close()
+        self._kept.clear()
+
+    def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
+        """Send a request and read its answer, following redirections."""
+        url = endpoint.url(request)
+        for _hop in range(REDIRECTS_MAX + 1):
+            answer = self._once(endpoint, url, request, patience)
+            if answer.status // 100 != 3:
+                return answer
+            if not answer.location:
+                raise BadRedirect("location header not set")
+            url = answer.location
+        raise BadRedirect("client: too many redirects")
+
+    def _once(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
+        if self._on_request is not None:
+            self._on_request(request.method, url, request.body)
+        endpoint, target = dialling.split(url)
+        key = f"{endpoint.scheme}://{endpoint.authority}"
+        kept = self._kept.pop(key, None)
+        connection = kept or self._dial(endpoint, patience)
+        try:
+            answer = connection.ask(target, request, self._headers(endpoint, request), patience)
+        except _Silent:
+            connection.close()
+            _ = patience.left_s
+            raise HeaderTimeout(named.text) from None
+        except _Stale:
+            connection.close()
+            if kept is None:
+                raise ConnectionEnded("EOF") from None
+            # The server had closed what was kept before it heard of this request.
+            return self._once_more(named, url, request, patience)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.is_open:
+            self._kept[key] = connection
+        return answer
+
+    def _once_more(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
+        on_request, self._on_request = self._on_request, None
+        try:
+            return self._once(named, url, request, patience)
+        finally:
+            self._on_request = on_request
+
+    def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
+        return _Connection(dialling.dial(endpoint, patience.left_s, self._context))
+
+    def _headers(self, endpoint: Endpoint, request: Request) -> dict[str, str]:
+        headers = {"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"}
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        credentials = self._credentials
+        if credentials is None and endpoint.user:
+            user, _, password = endpoint.user.partition(":")
+            credentials = user, password
+        if credentials is not None:
+            pair = ":".join(credentials).encode("utf-8", "surrogateescape")
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        return headers
+
+
+class _Silent(Exception):
+    """Nothing came in time."""
+
+
+class _Stale(Exception):
+    """The connection ended before an answer began."""
+
+
+class _Connection:
+    """One connection, for one request after the other."""
+
+    def __init__(self, line: dialling.Line) -> None:
+        self._http = http.client.HTTPConnection("", blocksize=_CHUNK_BYTES)
+        self._timed = _TimedSocket(line.socket)
+        self._http.sock = cast("socket.socket", self._timed)
+        self._line = line
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+        self._http.close()
+        self._line.socket.close()
+
+    def ask(
+        self, target: str, request: Request, headers: dict[str, str], patience: Patience
+    ) -> Answer:
+        """Send and read; the connection is closed if the answer says so."""
+        headers = {"Host": self._line.host, **self._line.headers, **headers}
+        body = None if request.body is None else request.body.encode("utf-8", "surrogateescape")
+        left_s = patience.left_s
+        limits_s = [s for s in (None if request.waits else patience.header_s, left_s) if s]
+        self._timed.until(min(limits_s) if limits_s else None)
+        try:
+            self._http.putrequest(
+                request.method, self._line.target(target), skip_host=True, skip_accept_encoding=True
+            )
+            for name, value in headers.items():
+                self._http.putheader(name, value)
+            if body is not None:
+                self._http.putheader("Content-Length", str(len(body)))
+            self._http.endheaders(body)
+            response = self._http.getresponse()
+        except TimeoutError:
+            raise _Silent from None
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            raise _Stale from None
+        except http.client.HTTPException as error:
+            raise _malformed(error) from None
+        except OSError as error:
+            raise dialling.broken(error, self._line.socket) from None
+        return self._read(response, patience)
+
+    def _read(self, response: http.client.HTTPResponse, patience: Patience) -> Answer:
+        self._timed.until(patience.left_s)
+        body = bytearray()
+        try:
+            while chunk := response.read(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        except (http.client.IncompleteRead, ConnectionResetError):
+            raise ConnectionEnded("unexpected EOF") from None
+        except http.client.HTTPException as error:
+            raise _malformed(error) from None
+        except OSError as error:
+            raise dialling.broken(error, self._line.socket) from None
+        if response.will_close:
+            self.close()
+        return Answer(
+            response.status,
+            response.reason,
+            response.headers.get("X-Etcd-Index"),
+            bytes(body),
+            response.headers.get("Location"),
+        )
+
+
+def _malformed(error: http.client.HTTPException) -> EndpointFailed:
+    line = str(error).strip()
+    return EndpointFailed(
+        f'net/http: HTTP/1.x transport connection broken: malformed HTTP response "{line}"'
+    )
+
+
+class _TimedSocket:
+    """A socket for http.client whose time-out is for all that is read, not for each piece of it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._deadline: float | None = None
+
+    def until(self, left_s: float | None) -> None:
+        """From now on, wait so long in all."""
+        self._deadline = None if left_s is None else time.monotonic() + left_s
+
+    def limit(self) -> None:
+        """Let the next step wait only for what is left."""
+        if self._deadline is None:
+            self._sock.settimeout(None)
+            return
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+
+    def sendall(self, data: Any) -> None:
+        self.limit()
+        self._sock.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self, self._sock))
+
+    def close(self) -> None:
+        """The connection closes the socket itself."""
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, timed: _TimedSocket, sock: socket.socket) -> None:
+        super().__init__()
+        self._timed, self._sock = timed, sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._timed.limit()
+        return self._sock.recv_into(buffer)

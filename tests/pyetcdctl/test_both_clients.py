@@ -1,0 +1,144 @@
+"""Client and AsyncClient: the same questions, the same answers, the same errors.
+
+Each exchange is made with both, against a real etcd, against our server and against servers that
+are not quite one; what they return or raise, and what the server was asked, has to be equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pyetcdctl import AsyncClient, Client, ClientError, Result
+from tests.etcdctl.mocks import Mocks
+from tests.oracle import Pyetcd
+from tests.oracle.process import RealEtcd, Server, free_port
+
+Question = Callable[[Any], Any]
+
+QUESTIONS: dict[str, Question] = {
+    "a missing key": lambda c: c.get("/nope/a b"),
+    "a new key": lambda c: c.set("/k", "v\u00e9 &<>"),
+    "a key": lambda c: c.get("/k", quorum=True),
+    "an odd key": lambda c: c.set("//x/../y z/%41?\u00fc", "1", ttl=100),
+    "the tree": lambda c: c.get("/", recursive=True, sorted=True),
+    "only if the value is": lambda c: c.set("/k", "2", prev_value="v\u00e9 &<>"),
+    "only if the value is another": lambda c: c.set("/k", "3", prev_value="x"),
+    "only if it is new": lambda c: c.set("/k", "3", prev_exist=False),
+    "only if it is there": lambda c: c.set("/none", "3", prev_exist=True),
+    "a value for a directory": lambda c: c.set("/", "3"),
+    "below a key": lambda c: c.set("/k/below", "3"),
+    "a directory": lambda c: c.make_dir("/dir", ttl=50),
+    "a directory again": lambda c: c.make_dir("/dir"),
+    "in order": lambda c: c.create_in_order("/queue", "x"),
+    "longer": lambda c: c.refresh("/k", 70),
+    "a directory like a key": lambda c: c.delete("/queue"),
+    "a directory that is not empty": lambda c: c.delete("/queue", dir=True),
+    "a directory with all": lambda c: c.delete("/queue", recursive=True),
+    "only another one": lambda c: c.delete("/k", prev_index=1),
+    "a key away": lambda c: c.delete("/k"),
+    "events of the past": lambda c: c.wait("/k", wait_index=4),
+    "members": lambda c: c.members(),
+    "the leader": lambda c: c.leader(),
+    "no such member": lambda c: c.update_member("abc", ["http://127.0.0.1:1"]),
+    "no member to remove": lambda c: c.remove_member("abc"),
+    "no URL": lambda c: c.add_member(["nonsense"]),
+}
+
+
+def heard(question: Question, url: str, **options: Any) -> object:
+    """What Client makes of a question."""
+    with Client([url], **options) as client:
+        try:
+            return plain(question(client))
+        except ClientError as error:
+            return type(error), str(error)
+
+
+def awaited(question: Question, url: str, **options: Any) -> object:
+    """What AsyncClient makes of a question."""
+
+    async def ask() -> object:
+        async with AsyncClient([url], **options) as client:
+            try:
+                return plain(await question(client))
+            except ClientError as error:
+                return type(error), str(error)
+
+    return asyncio.run(ask())
+
+
+def plain(answer: object) -> object:
+    """An answer without its expirations, which differ from one second to the next."""
+    if isinstance(answer, Result):
+        return (answer.action, *(_ageless(node) for node in (answer.node, answer.prev_node)))
+    return answer
+
+
+def _ageless(node: Any) -> Any:
+    if node is None:
+        return None
+    nodes = None if node.nodes is None else tuple(_ageless(child) for child in node.nodes)
+    return node._replace(expiration=bool(node.expiration), ttl=bool(node.ttl), nodes=nodes)
+
+
+@pytest.fixture(params=[RealEtcd, Pyetcd])
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Server, Server]]:
+    """Two equal servers."""
+    with request.param() as one, request.param() as other:
+        yield one, other
+
+
+def test_they_ask_and_answer_alike(pair: tuple[Server, Server]) -> None:
+    """Goal: a program may change from one client to the other. Method: the same questions in the
+    same order, each client at a server of its own.
+    """
+    for what, question in QUESTIONS.items():
+        one, other = heard(question, pair[0].url), awaited(question, pair[1].url)
+        assert one == other, what
+
+
+def test_bad_servers_are_told_alike() -> None:
+    """Goal: whatever is wrong with a server, both clients say it with the same words, in bounded
+    time. Method: the mock servers of the command line's cases, and a port where nobody is.
+    """
+    dead = f"http://127.0.0.1:{free_port()}"
+    with Mocks(dead) as mocks:
+        for url in (*mocks.names.values(), dead):
+            address = url if "://" in url else f"http://{url}"
+            for question in (
+                lambda c: c.get("/a"),
+                lambda c: c.set("/a", "b"),
+                lambda c: c.set("/a", "b", prev_exist=False),
+                lambda c: c.members(),
+                lambda c: c.leader(),
+            ):
+                options = {"timeout_s": 0.5, "total_timeout_s": 2.0}
+                one = heard(question, address, **options)
+                assert one == awaited(question, address, **options), address
+
+
+def test_the_ring() -> None:
+    """Goal: one dead endpoint of two is no failure, except for what must not happen twice. Method:
+    both orders.
+    """
+    dead = f"http://127.0.0.1:{free_port()}"
+    with Pyetcd() as server:
+        outcomes = set()
+        for seed in range(8):
+            luck = random.Random(seed)
+            with Client([dead, server.url], luck=luck) as client:
+                first = client.endpoints[0]
+                assert client.set("/k", "v").action == "set"
+                assert client.get("/k").node.value == "v"
+            with Client([dead, server.url], luck=random.Random(seed)) as client:
+                try:
+                    client.set(f"/new{seed}", "v", prev_exist=False)
+                    outcomes.add((first == dead, "done"))
+                except ClientError as error:
+                    outcomes.add((first == dead, type(error).__name__))
+        assert outcomes == {(True, "DialFailed"), (False, "done")}

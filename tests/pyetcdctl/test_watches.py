@@ -1,0 +1,186 @@
+"""Watches of the library miss nothing and tell nothing twice, whatever happens to the members."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyetcdctl import RESYNC, AsyncClient, Change, Client, ClientError, Node
+from tests.oracle import Pyetcd
+from tests.oracle.process import RealEtcd, Server
+from tests.server.members import EtcdMember, Member, cluster, leader_of, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# More than a server keeps.
+FOREIGN = 5000
+
+
+@pytest.fixture(params=[RealEtcd, Pyetcd])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of its own."""
+    with request.param() as one:
+        yield one
+
+
+def told(change: Change) -> tuple[str, str, str]:
+    """What a change is about."""
+    return change.action, change.node.key, change.node.value
+
+
+def forget(client: Client, server: Server) -> None:
+    """Let the server forget all that has happened so far."""
+    for number in range(FOREIGN):
+        client.set(f"/foreign/{number % 10}", "x")
+
+
+def test_every_event_once(server: Server) -> None:
+    """Goal: all events, in order, also those of the past. Method: begin behind an index."""
+    with Client([server.url]) as client:
+        start = client.set("/w/a", "0").index
+        client.set("/w/a", "1")
+        client.set("/elsewhere", "x")
+        client.delete("/w/a")
+        client.set("/w/b", "2")
+        changes = list(islice(client.watch("/w", recursive=True, after_index=start), 3))
+        assert [told(change) for change in changes] == [
+            ("set", "/w/a", "1"),
+            ("delete", "/w/a", ""),
+            ("set", "/w/b", "2"),
+        ]
+
+
+def test_forgotten_events_come_as_differences(server: Server) -> None:
+    """Goal: after a 401 nothing is missed and nothing is told twice: each node that came, changed
+    or went is told once, and then the watch goes on. Method: 5,000 foreign writes while nobody
+    asks.
+    """
+    with Client([server.url]) as client:
+        for name in ("stays", "changes", "goes", "goes/below"[:4]):
+            client.set(f"/w/{name}", "0")
+        client.set("/w/dir/deep", "0")
+        watch = client.watch("/w", recursive=True)
+        waker = threading.Timer(0.3, client_set, (server.url, "/w/first", "1"))
+        waker.start()
+        assert told(next(watch)) == ("set", "/w/first", "1")
+        waker.join()
+        client.set("/w/changes", "1")
+        client.set("/w/changes", "2")
+        client.delete("/w/goes")
+        client.delete("/w/dir", recursive=True)
+        client.set("/w/comes", "1")
+        forget(client, server)
+        change = next(watch)
+        assert change.action == RESYNC
+        assert sorted(told(each) for each in change.differences) == [
+            ("delete", "/w/dir", ""),
+            ("delete", "/w/dir/deep", ""),
+            ("delete", "/w/goes", ""),
+            ("set", "/w/changes", "2"),
+            ("set", "/w/comes", "1"),
+        ]
+        assert {node.key for node in change.node.nodes or ()} == {
+            "/w/stays",
+            "/w/changes",
+            "/w/comes",
+            "/w/first",
+        }
+        client.set("/w/last", "1")
+        assert told(next(watch)) == ("set", "/w/last", "1")
+
+
+def test_nothing_is_told_of_nothing(server: Server) -> None:
+    """Goal: when the forgotten events are foreign, nothing is told but what comes afterwards, once.
+    Method: as above, with one event afterwards.
+    """
+    with Client([server.url]) as client:
+        watch = client.watch("/w", recursive=True)
+        waker = threading.Timer(0.3, client_set, (server.url, "/w/first", "1"))
+        waker.start()
+        assert told(next(watch)) == ("set", "/w/first", "1")
+        waker.join()
+        forget(client, server)
+        client.set("/w/a", "1")
+        # It came before or after the subtree was read anew.
+        change = next(watch)
+        assert [told(each) for each in change.differences or (change,)] == [("set", "/w/a", "1")]
+        client.set("/w/b", "1")
+        assert told(next(watch)) == ("set", "/w/b", "1")
+
+
+def client_set(url: str, key: str, value: str) -> None:
+    """Set a key with a client of its own."""
+    with Client([url]) as client:
+        client.set(key, value)
+
+
+@pytest.mark.parametrize("kind", [EtcdMember, Member])
+def test_members_come_and_go(kind: type[Member]) -> None:
+    """Goal: a watch survives its member's end, a new leader and a restart. Method: three members,
+    each killed once while somebody writes; what was acknowledged is compared with what was told.
+    """
+    with cluster(3, kind) as members:
+        asyncio.run(_follow(members))
+
+
+async def _follow(members: list[Member]) -> None:
+    urls = [member.url for member in members]
+    told_values: list[str] = []
+    written: list[str] = []
+    done = asyncio.Event()
+
+    async def follow() -> None:
+        async with AsyncClient(urls) as client:
+            async for change in client.watch("/w", recursive=True, after_index=start):
+                assert change.action == "set"
+                told_values.append(change.node.value)
+                if change.node.value == "last":
+                    return
+
+    async def write() -> None:
+        async with AsyncClient(urls) as client:
+            number = 0
+            while not done.is_set():
+                number += 1
+                try:
+                    await client.set("/w/k", str(number))
+                    written.append(str(number))
+                except ClientError:
+                    pass  # it may or may not have happened
+            while True:
+                try:
+                    await client.set("/w/k", "last")
+                    return
+                except ClientError:
+                    continue
+
+    async with AsyncClient(urls) as client:
+        start = (await client.set("/w/k", "0")).index
+    following, writing = asyncio.create_task(follow()), asyncio.create_task(write())
+    for _ in range(3):
+        victim = await asyncio.to_thread(leader_of, members)
+        before = len(written)
+        await asyncio.to_thread(victim.kill)
+        await asyncio.to_thread(until, lambda b=before: len(written) > b + 20, "writes go on")
+        await asyncio.to_thread(victim.start)
+    done.set()
+    await writing
+    await asyncio.wait_for(following, 30)
+    acknowledged = set(written)
+    assert [value for value in told_values if value in acknowledged] == written
+    numbers = [int(value) for value in told_values if value != "last"]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_watch_ends_with_a_no() -> None:
+    """Goal: what will not pass is raised. Method: a watch below a key with a value."""
+    with Pyetcd() as server, Client([server.url]) as client:
+        client.set("/file", "x")
+        with pytest.raises(ClientError, match="104: Not a directory"):
+            next(client.watch("/file/below"))
+        assert client.get("/file").node == Node("/file", "x", created_index=4, modified_index=4)

@@ -1,8 +1,9 @@
-"""The talk's session on the talk's three hosts: `python -m tests.cluster.talk [--kind etcd]`.
+"""The talk's session on the talk's three hosts:
+`python -m tests.cluster.talk [--kind etcd] [--client pyetcdctl]`.
 
 Hosts 172.17.8.101 to .103 are network namespaces; the server is given nothing but the ETCD_*
 variables of the talk's /etc/etcd/etcd.conf, and what is typed is the talk's, through the real
-etcdctl with the v2 API. Everything typed and printed is shown.
+etcdctl with the v2 API, or through ours. Everything typed and printed is shown.
 """
 # ruff: noqa: T201 - a command that prints
 
@@ -27,6 +28,7 @@ DATA_DIR = "/var/lib/etcd/default.etcd"
 COMMAND_S = 30.0
 WATCH_S = 1.0
 POLL_S = 0.05
+CLIENTS = {"etcdctl": ["etcdctl"], "pyetcdctl": [sys.executable, "-m", "pyetcdctl"]}
 FLANNEL = '{"Network": "172.24.0.0/16", "SubnetLen": 24, "Backend": {"Type": "vxlan"}}'
 
 
@@ -52,8 +54,9 @@ def settings(number: int) -> dict[str, str]:
 class Session:
     """Three hosts, and what is typed on them."""
 
-    def __init__(self, program: Program, space: Path) -> None:
+    def __init__(self, program: Program, client: str, space: Path) -> None:
         self._program = program
+        self._client = CLIENTS[client]
         self._space = space
         self._hosts = Hosts()
         self.members: list[Member] = []
@@ -104,7 +107,7 @@ class Session:
         print(f"[{name}]# {line}", flush=True)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("ETCD")}
         return subprocess.Popen(
-            [*self._hosts.host(name).prefix, *shlex.split(line)],
+            [*self._hosts.host(name).prefix, *self._client, *shlex.split(line)[1:]],
             env=clean | {"ETCDCTL_API": "2"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -144,8 +147,8 @@ async def _is_watched(member: Member) -> bool:
     return isinstance(found, dict) and bool(found["watchers"])
 
 
-async def _run(kind: str, space: Path) -> None:
-    session = Session(program(kind), space)
+async def _run(kind: str, client: str, space: Path) -> None:
+    session = Session(program(kind), client, space)
     try:
         await tell(session)
     finally:
@@ -156,6 +159,7 @@ def main() -> None:
     """Show the session."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.talk", description=__doc__)
     parser.add_argument("--kind", default="pyetcd", help="etcd or pyetcd")
+    parser.add_argument("--client", default="etcdctl", choices=CLIENTS)
     options = parser.parse_args()
     room.enter("tests.cluster.talk", sys.argv[1:])
     # In this room only; the real one is not touched, and need not be there.
@@ -163,7 +167,7 @@ def main() -> None:
     Path(DATA_DIR).parent.mkdir()
     space = Path(tempfile.mkdtemp(prefix="talk-"))
     try:
-        asyncio.run(_run(options.kind, space))
+        asyncio.run(_run(options.kind, options.client, space))
     finally:
         shutil.rmtree(space, ignore_errors=True)
 

@@ -26,15 +26,18 @@ MEMBERS = (
 )
 
 
-@pytest.mark.parametrize("kind", ["etcd", "pyetcd"])
-def test_the_talks_session(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "client"), [("etcd", "etcdctl"), ("pyetcd", "etcdctl"), ("pyetcd", "pyetcdctl")]
+)
+def test_the_talks_session(kind: str, client: str) -> None:
     """Goal: what the talk shows is what a user gets: the first host waits for the second, the three
     lines with the talk's ids, a value set on one host is read and watched on another. Method:
-    three hosts given only the talk's variables, and the real etcdctl; a real etcd first."""
+    three hosts given only the talk's variables, and the real etcdctl; a real etcd first, and our
+    own client last."""
     if os.geteuid() != 0 and not os.environ.get("CI"):
         pytest.skip("hosts need root")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster.talk", "--kind", kind],
+        [sys.executable, "-m", "tests.cluster.talk", "--kind", kind, "--client", client],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

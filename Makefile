@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: help run cluster test tools check bench clean
+.PHONY: help run cluster lab test tools check bench clean
 
 help: ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -14,6 +14,9 @@ run: $(VENV)/run.stamp ## set up, then serve http://127.0.0.1:2379 with data in 
 
 cluster: $(VENV)/run.stamp ## set up, then run three members in this terminal, the first on 2379
 	exec $(BIN)/python -m deploy.local_cluster $(ARGS)
+
+lab: $(VENV)/run.stamp ## the talk's Lab 1 on three hosts made of namespaces (as root)
+	exec $(BIN)/python -m deploy.lab $(ARGS)
 
 test: tools $(VENV)/test.stamp ## set up, then run all tests
 	$(BIN)/pytest $(ARGS)

@@ -94,7 +94,9 @@ class Keeping:
         """See whether it has run out by now."""
         if self.lost is None and at_s >= self._ends_s:
             why = f"no refresh succeeded for {self.ttl} s"
-            self.lost = LeaseLost(self.key, f"{why} ({self._trouble})" if self._trouble else why)
+            self.lost = LeaseLost(
+                self.key, f"{why} ({str(self._trouble).strip()})" if self._trouble else why
+            )
 
 
 class Lease:
@@ -150,9 +152,12 @@ class Lease:
         """Begin."""
         if not self._is_alive:
             sent_s = now_s()
-            self._keeping.took(
-                self._client.keys(self._keeping.request()), sent_s=sent_s, at_s=now_s()
-            )
+            try:
+                outcome = self._client.keys(self._keeping.request())
+            except ClientError:
+                self._client.close()
+                raise
+            self._keeping.took(outcome, sent_s=sent_s, at_s=now_s())
         self._thread.start()
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 TTL_S: Final = 10
 _POLL_S: Final = 10.0
-"""How long one question for the key in front may stay open: its member may be silently gone."""
+"""How long one question for the key in front may stay open: a member may be silently gone."""
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 _PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
 _REMOVALS_MAX: Final = 3
@@ -73,7 +73,7 @@ class Turn:
     """One place in the queue, without I/O: what to ask next, and what an answer means."""
 
     def __init__(self, directory: str, value: str, ttl: int) -> None:
-        self._directory = directory
+        self.directory = directory
         self._value = value
         self._ttl = ttl
         self._front: tuple[str, int] | None = None
@@ -82,6 +82,11 @@ class Turn:
         self.key: str | None = None
         self.index = 0
         self.is_first = False
+
+    @property
+    def poll_s(self) -> float:
+        """How long a question may stay open; whoever lost its place notices then."""
+        return min(_POLL_S, self._ttl)
 
     @property
     def pause_s(self) -> float:
@@ -94,9 +99,9 @@ class Turn:
             key, index = self._front
             return requests.wait(key, recursive=False, wait_index=index + 1)
         if self.key is None and not self._has_to_look:
-            request = requests.post(self._directory, self._value, ttl=self._ttl)
+            request = requests.post(self.directory, self._value, ttl=self._ttl)
             return request._replace(one_shot=True)
-        return requests.get(self._directory, recursive=False, sort=True, quorum=True)
+        return requests.get(self.directory, recursive=False, sort=True, quorum=True)
 
     def lose(self) -> None:
         """The key is not ours any more: queue again."""
@@ -221,7 +226,7 @@ class Lock:
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
             while not turn.is_first or self._is_lost(turn):
-                left_s = _left(deadline_s, self._key, self._wait_s, turn)
+                left_s = _left(deadline_s, self._wait_s, turn)
                 self._step(turn, left_s)
         except BaseException:
             self.release()
@@ -353,7 +358,7 @@ class AsyncLock:
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
             while not turn.is_first or await self._is_lost(turn):
-                left_s = _left(deadline_s, self._key, self._wait_s, turn)
+                left_s = _left(deadline_s, self._wait_s, turn)
                 await self._step(turn, left_s)
         except BaseException:
             await self.release()
@@ -417,14 +422,14 @@ def _as_lock(lost: LeaseLost) -> LockLost:
     return LockLost(lost.key, lost.why)
 
 
-def _left(deadline_s: float | None, key: str, wait_s: float | None, turn: Turn) -> float:
+def _left(deadline_s: float | None, wait_s: float | None, turn: Turn) -> float:
     """How long the next question may stay open; nobody gives up before having looked."""
     if deadline_s is None or wait_s is None:
-        return _POLL_S
+        return turn.poll_s
     left_s = deadline_s - time.monotonic()
     if left_s <= 0 and (turn.request().waits or turn.pause_s):
-        raise LockTimeout(key, wait_s)
-    return max(0.001, min(_POLL_S, left_s))
+        raise LockTimeout(turn.directory, wait_s)
+    return max(0.001, min(turn.poll_s, left_s))
 
 
 def _remove(client: Client, key: str) -> None:

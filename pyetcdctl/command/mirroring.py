@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.command import output
 from pyetcdctl.command.session import SERVER_ERROR, fail, fail_plainly
+from pyetcdctl.command.watches import outlive_connections
 from pyetcdctl.errors import (
     ClientError,
     ClusterUnavailable,
@@ -46,6 +47,7 @@ def mirror(session: Session) -> None:
     """Copy, and follow until Ctrl-C."""
     if len(session.operands) != 2:
         fail_plainly("mirror: two operands required: mirror <from> <to>")
+    outlive_connections()
     source, target = (session.client(endpoints=_endpoints(text)) for text in session.operands)
     _check_apart(source, target)
     prefix = requests.clean(session.flags["prefix"]).rstrip("/") or "/"
@@ -187,7 +189,8 @@ class _Copy:
                 return ask()
             except _PASSING as error:
                 if not has_told:
-                    output.err(f"the copy does not answer, it is tried again: {error}\n")
+                    said = str(error).strip()
+                    output.err(f"the copy does not answer, it is tried again: {said}\n")
                 has_told = True
             time.sleep(_PAUSE_S)
             self._find()

@@ -22,7 +22,8 @@ _FILE: Final = Flag(("file", "f"), TEXT, "a file in the place of stdin or stdout
 
 def _examples(text: str, *lines: str) -> str:
     told = textwrap.wrap(text, _WIDTH)
-    return "\n   ".join((*told, "", "EXAMPLES:", *(f"  {line}" for line in lines)))
+    shown = "".join(f"\n     {line}" for line in lines)
+    return "\n   ".join(told) + f"\n\n   EXAMPLES:{shown}"
 
 
 MORE: Final[tuple[Command, ...]] = (
@@ -199,9 +200,8 @@ def help_all() -> str:
     return (
         f"{helping.app()}\nMORE COMMANDS:\n{helping._columns(rows)}"
         f"\nMORE OPTIONS:\n{helping._columns([*new_flags, *formats])}"
-        f"\n   `pyetcdctl help <command>` explains one, with examples, and "
-        "`pyetcdctl help <command> --all`\n"
-        " an old one with its new options.\n"
+        "\n   `pyetcdctl help <command>` explains one, with examples;\n"
+        "   `pyetcdctl help <command> --all` explains an old one with its new options.\n"
     )
 
 

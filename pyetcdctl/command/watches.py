@@ -28,6 +28,11 @@ def end_quietly_on_interrupt() -> None:
     signal.signal(signal.SIGINT, end)
 
 
+def outlive_connections() -> None:
+    """From now on a connection that the other side has closed is an error, and no signal."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
 def events(session: Session, key: str) -> Iterator[Result]:
     """The events behind the index that was given, each once."""
     client = session.client()

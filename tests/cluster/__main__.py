@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from tests.cluster import room
+from deploy.lab import room
 from tests.cluster.campaign import Campaign, Report
 from tests.cluster.cluster import Cluster
 from tests.cluster.hosts import Hosts

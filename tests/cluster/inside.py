@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.cluster import room
+from deploy.lab import room
 from tests.cluster.disks import Disk, can_limit
 from tests.cluster.hosts import Hosts
 from tests.cluster.member import now

@@ -17,9 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.cluster import room
+from deploy.lab import room
+from deploy.lab.hosts import FIRST, NETWORK
 from tests.cluster.cluster import READY_S
-from tests.cluster.hosts import FIRST, NETWORK, Hosts
+from tests.cluster.hosts import Hosts
 from tests.cluster.member import Member, now
 from tests.cluster.programs import Program, program
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.cluster import room
+from deploy.lab import room
 from tests.cluster.links import Links
 from tests.cluster.member import now
 from tests.oracle.process import ROOT

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-MARK = "PYETCD_TEST_ROOM"
+MARK = "PYETCD_ROOM"
 UNSHARE = (
     "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
 )  # fmt: skip
@@ -21,7 +21,7 @@ def is_inside() -> bool:
 
 
 def command(module: str, arguments: Sequence[str]) -> list[str]:
-    """The command line that runs a module of ours in a room; it calls `enter` first."""
+    """Return the command line that runs a module in a room; the module calls `enter` first."""
     return [*UNSHARE, sys.executable, "-m", module, *arguments]
 
 
@@ -30,6 +30,11 @@ def enter(module: str, arguments: Sequence[str]) -> None:
     if not is_inside():
         line = command(module, arguments)
         os.execvpe(line[0], line, os.environ | {MARK: "1"})
+    settle()
+
+
+def settle() -> None:
+    """Make a room that was just entered fit to live in."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # Mounts made here later shall be seen by the hosts' mount namespaces too; the outside has
     # been left by `unshare` already.

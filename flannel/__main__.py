@@ -1,0 +1,5 @@
+"""`python -m flannel`."""
+
+from flannel.main import main
+
+main()

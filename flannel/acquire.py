@@ -1,0 +1,99 @@
+"""Getting a subnet: which step to take next, given what is leased.
+
+| first that applies                                  | step                                  |
+|-----------------------------------------------------|---------------------------------------|
+| a lease with our public IP, allowed by the config   | reuse it (a reservation stays one)    |
+| a lease with our public IP, not allowed             | remove it, then look again            |
+| the previous subnet is leased, and allowed          | take it over, whoever had it          |
+| the previous subnet is free, and allowed            | create it                             |
+| something is free                                   | create one of the first hundred       |
+| nothing is free                                     | exhausted                             |
+
+Taking over a previous subnet without asking who has it is flanneld's way: a host whose address
+changed keeps its containers' network. A subnet file copied to another host steals that lease, so
+this is said aloud. A lease of another host that does not fit the config is left alone, where
+flanneld deletes it.
+
+Laws: pure; chance is handed in; a subnet whose value nobody can read counts as taken.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from flannel import ip
+from flannel.config import NetworkConfig
+from flannel.lease import Lease
+
+TRIES_MAX = 10
+"""Steps before giving up; another try is due only when somebody else was faster."""
+BAG_SIZE = 100
+"""Free subnets to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Write our attributes over this lease, if it is still as we saw it."""
+
+    lease: Lease
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete this lease of ours."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create this lease, if nobody has by then."""
+
+    subnet: IPv4Network
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """Every subnet is taken."""
+
+
+Step = Reuse | Remove | Create | Exhausted
+Choose = Callable[[Sequence[IPv4Network]], IPv4Network]
+
+
+def next_step(
+    config: NetworkConfig,
+    leases: Collection[Lease],
+    unreadable: Collection[IPv4Network],
+    public_ip: IPv4Address,
+    previous: IPv4Network | None,
+    choose: Choose,
+) -> Step:
+    """The table above."""
+    ours = next((lease for lease in leases if lease.attributes.public_ip == public_ip), None)
+    if ours:
+        if config.allows(ours.subnet):
+            return Reuse(ours, f"Found lease ({ours.subnet}) for current IP ({public_ip}), reusing")
+        return Remove(ours)
+    if previous and config.allows(previous):
+        held = next((lease for lease in leases if lease.subnet == previous), None)
+        if held:
+            owner = held.attributes.public_ip
+            return Reuse(
+                held,
+                f"Found lease ({previous}) of {owner} matching previously leased subnet, taking "
+                f"it over: {owner} must not use it any more (was the subnet file copied?)",
+            )
+        if previous not in unreadable:
+            return Create(previous, f"Found previously leased subnet ({previous}), reusing")
+    taken = [*(lease.subnet for lease in leases), *unreadable]
+    free = ip.free_subnets(
+        config.subnet_min, config.subnet_max, config.subnet_length, taken, BAG_SIZE
+    )
+    if not free:
+        return Exhausted()
+    return Create(
+        choose(free), f"Picking subnet in range {config.subnet_min} ... {config.subnet_max}"
+    )

@@ -1,0 +1,5 @@
+"""The data paths: what a lease of another host becomes on this one.
+
+`backend` says what all of them can do, `table` which there are; `vxlan`, `host_gw` and `alloc` let
+the kernel carry the packets, `udp` carries them itself.
+"""

@@ -1,0 +1,221 @@
+"""The daemon's life, in order.
+
+    interface -> config -> backend prepared -> lease -> backend started -> rules -> subnet.env
+    -> READY=1 -> news of leases, renewal, rules and packets, until a signal or the lease is lost
+
+Laws: until READY a failure or a signal leaves the kernel as it was found; after it nothing is taken
+down, so packets flow while the daemon is away. What may come right by itself (a store that is away,
+a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from flannel import config, env_file, healthz, interfaces, iptables, notify, subnet_file
+from flannel.backends import table
+from flannel.backends.backend import Backend, BackendError
+from flannel.backoff import Backoff
+from flannel.config import ConfigError, NetworkConfig
+from flannel.flags import Options
+from flannel.following import follow
+from flannel.interfaces import External, InterfaceError
+from flannel.kernel import Kernel, KernelError
+from flannel.lease import Attributes
+from flannel.leasing import AcquireError, Keeper, acquire_lease
+from flannel.peers import Peers
+from flannel.registry import Registry
+from pyetcdctl import TLS, AsyncClient, ClientError
+
+MINUTE_S = 60
+ENDPOINT_S = 2.0
+"""How long one member of the store may take to answer."""
+
+_log = logging.getLogger(__name__)
+
+
+class Failure(Exception):
+    """The daemon cannot go on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a started daemon has."""
+
+    network: NetworkConfig
+    external: External
+    registry: Registry
+    backend: Backend
+    keeper: Keeper
+
+
+async def serve(options: Options, environ: Mapping[str, str]) -> None:
+    """Run until the lease is lost; raises Failure."""
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            kernel = await stack.enter_async_context(Kernel())
+            external = await _interface(kernel, options)
+            client = await stack.enter_async_context(_client(options))
+            await _healthz(stack, options)
+            registry = Registry(client, options.etcd_prefix)
+            network = await _network_config(registry)
+            backend = _backend(network, table.Place(kernel, external))
+            try:
+                keeper = await _start(options, network, external, registry, backend)
+            except BaseException:
+                await backend.undo()
+                raise
+            work = Work(network, external, registry, backend, keeper)
+            guard = await _rules(options, network, keeper.subnet)
+            _write_subnet_file(options, network, keeper.subnet, backend.mtu)
+            notify.ready(environ)
+            await _until_lost(options, work, guard)
+    except KernelError as error:
+        raise Failure(str(error)) from None
+
+
+async def _interface(kernel: Kernel, options: Options) -> External:
+    try:
+        host = await interfaces.look(kernel)
+        external = interfaces.choose(host, options.iface, options.iface_regex, options.public_ip)
+    except InterfaceError as error:
+        raise Failure(str(error)) from None
+    _log.info("Using interface with name %s and address %s", external.link.name, external.address)
+    _log.info("Using %s as external endpoint", external.public_ip)
+    return external
+
+
+def _client(options: Options) -> AsyncClient:
+    credentials = None
+    if options.etcd_username:
+        credentials = (options.etcd_username, options.etcd_password)
+    tls = TLS(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
+    # Members that hang must not keep us from the last one, which may be well.
+    total_s = ENDPOINT_S * (len(options.endpoints) + 1)
+    try:
+        return AsyncClient(
+            options.endpoints,
+            credentials=credentials,
+            tls=tls,
+            timeout_s=ENDPOINT_S,
+            total_timeout_s=total_s,
+        )
+    except ClientError as error:
+        raise Failure(f"Failed to create SubnetManager: {error}") from None
+
+
+async def _healthz(stack: contextlib.AsyncExitStack, options: Options) -> None:
+    if not options.healthz_port:
+        return
+    where = f"{options.healthz_ip}:{options.healthz_port}"
+    try:
+        server = await healthz.serve(options.healthz_ip, options.healthz_port)
+    except OSError as error:
+        raise Failure(f"Start healthz server error: cannot listen on {where}: {error}") from None
+    _log.info("Start healthz server on %s", where)
+    stack.callback(server.close)
+
+
+async def _network_config(registry: Registry) -> NetworkConfig:
+    """Wait for a config that can be used."""
+    backoff = Backoff()
+    said = ""
+    while True:
+        try:
+            return config.parse(await registry.config())
+        except (ClientError, ConfigError) as error:
+            if str(error) != said:
+                _log.error("Couldn't fetch network config: %s", error)
+                said = str(error)
+        await asyncio.sleep(backoff.wait_s())
+
+
+def _backend(network: NetworkConfig, place: table.Place) -> Backend:
+    try:
+        return table.settings_for(network)(place)
+    except table.UnknownBackend as error:
+        raise Failure(f"Error fetching backend: {error}") from None
+    except ConfigError as error:
+        raise Failure(f"Error registering network: {error}") from None
+
+
+async def _start(
+    options: Options,
+    network: NetworkConfig,
+    external: External,
+    registry: Registry,
+    backend: Backend,
+) -> Keeper:
+    """Everything up to a data path with our own subnet."""
+    try:
+        data = await backend.prepare()
+        attributes = Attributes(external.public_ip, backend.kind, data)
+        previous = subnet_file.previous_subnet(options.subnet_path)
+        holding = await acquire_lease(registry, network, attributes, previous, secrets.choice)
+        _log.info("Lease acquired: %s", holding.lease.subnet)
+        await backend.start(holding.lease.subnet)
+    except (AcquireError, ClientError) as error:
+        raise Failure(f"Error registering network: failed to acquire lease: {error}") from None
+    except BackendError as error:
+        raise Failure(f"Error registering network: {error}") from None
+    return Keeper(registry, holding, options.subnet_lease_renew_margin * MINUTE_S)
+
+
+async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) -> iptables.Guard:
+    sets = []
+    if options.ip_masq:
+        sets.append(iptables.masquerade(network.network, subnet))
+    if options.iptables_forward_rules:
+        sets.append(iptables.forward(network.network))
+    guard = iptables.Guard(sets)
+    await guard.check()
+    return guard
+
+
+def _write_subnet_file(
+    options: Options, network: NetworkConfig, subnet: IPv4Network, mtu: int
+) -> None:
+    text = subnet_file.text(network.network, subnet, mtu, options.ip_masq)
+    try:
+        env_file.write(options.subnet_path, text)
+    except OSError as error:
+        _log.warning("Failed to write subnet file: %s", error)
+        return
+    _log.info("Wrote subnet file to %s", options.subnet_file)
+
+
+async def _until_lost(options: Options, work: Work, guard: iptables.Guard) -> None:
+    """Everything that goes on side by side; the first that ends, ends all."""
+    _log.info("Running backend.")
+    await _first_to_end(
+        _hear(work),
+        work.keeper.renew_for_ever(),
+        guard.keep(options.iptables_resync),
+        work.backend.run(),
+    )
+
+
+async def _hear(work: Work) -> None:
+    """Take news of leases until ours is lost."""
+    peers = Peers(work.backend, work.keeper.subnet, work.external.public_ip)
+    _log.info("Watching for new subnet leases")
+    async for news in follow(work.registry):
+        if not await work.keeper.hear(news):
+            return
+        await peers.hear(news)
+
+
+async def _first_to_end(*jobs: Coroutine[None, None, None]) -> None:
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

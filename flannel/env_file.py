@@ -1,0 +1,61 @@
+"""Files of `NAME=value` lines, as shells and systemd read them; subnet.env is one.
+
+Laws: nothing in such a file is ever run: no expansion, no substitution; a line that is no
+assignment is passed over. A file is replaced whole or not at all.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+DIRECTORY_MODE = 0o755
+FILE_MODE = 0o644
+_LINE = re.compile(
+    r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s#'"]*))"""
+)
+_ESCAPE = re.compile(r"\\([\\\"$`])")
+
+
+def parse(text: str) -> dict[str, str]:
+    """The assignments, the last one of a name winning."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match:
+            name, double, single, bare = match.groups()
+            value = _ESCAPE.sub(r"\1", double) if double is not None else single
+            found[name] = bare if value is None else value
+    return found
+
+
+def read(path: Path) -> dict[str, str]:
+    """The assignments in a file; none if there is no file. Raises OSError otherwise."""
+    try:
+        return parse(path.read_text(errors="replace"))
+    except FileNotFoundError:
+        return {}
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file, making its directory; raises OSError. A device or pipe is written to."""
+    path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        path.write_text(text)
+        return
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with open(temporary, "w") as file:
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.write(text)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def lines(assignments: Mapping[str, str]) -> str:
+    """One bare assignment per line."""
+    return "".join(f"{name}={value}\n" for name, value in assignments.items())

@@ -1,0 +1,144 @@
+"""Which interface the other hosts reach us by.
+
+| asked for            | chosen                                                                   |
+|----------------------|--------------------------------------------------------------------------|
+| `-iface ADDRESS`     | the interface that has it, with that address                             |
+| `-iface NAME`        | that interface, with its first global IPv4 address, else a link-local one|
+| `-iface-regex REGEX` | the first interface with an address, else a name, in which it is found   |
+| nothing              | the interface of the IPv4 default route                                  |
+
+The first `-iface` that resolves wins, then the first `-iface-regex`.
+
+Laws: choosing is pure; what the kernel has is handed in.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from flannel.kernel import Address, Kernel, Link, Route
+
+EVERYWHERE = IPv4Network("0.0.0.0/0")
+
+
+class InterfaceError(Exception):
+    """There is no interface to use; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """The interface and addresses this host is reached by."""
+
+    link: Link
+    address: IPv4Address
+    public_ip: IPv4Address
+    """What other hosts send to; the address, unless NAT is in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the kernel has to choose from."""
+
+    links: Sequence[Link]
+    addresses: Sequence[Address]
+    routes: Sequence[Route]
+
+    def address_of(self, link: Link) -> IPv4Address | None:
+        """Its first global address, else a link-local one."""
+        own = [one for one in self.addresses if one.index == link.index]
+        usable = [one for one in own if one.is_global and not one.is_link_local]
+        local = [one for one in own if one.is_link_local]
+        return next((one.address for one in [*usable, *local]), None)
+
+
+async def look(kernel: Kernel) -> Host:
+    """What there is."""
+    return Host(await kernel.links(), await kernel.addresses(), await kernel.routes())
+
+
+def choose(
+    host: Host, names: Sequence[str], patterns: Sequence[str], public_ip: str = ""
+) -> External:
+    """The table above; raises InterfaceError."""
+    reasons: list[str] = []
+    for name in names:
+        found = _by_name(host, name, reasons)
+        if found:
+            return _external(*found, public_ip)
+    for pattern in patterns:
+        found = _by_pattern(host, pattern, reasons)
+        if found:
+            return _external(*found, public_ip)
+    if names or patterns:
+        raise InterfaceError(
+            "Failed to find interface to use that matches the interfaces and/or regexes provided: "
+            + "; ".join(reasons)
+        )
+    return _external(*_by_default_route(host), public_ip)
+
+
+def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Address] | None:
+    try:
+        address = IPv4Address(name)
+    except AddressValueError:
+        link = next((link for link in host.links if link.name == name), None)
+        if link is None:
+            reasons.append(f"no interface is named {name}")
+            return None
+        own = host.address_of(link)
+        if own is None:
+            reasons.append(f"interface {name} has no IPv4 address")
+            return None
+        return link, own
+    for one in host.addresses:
+        if one.address == address:
+            return _link_of(host, one.index), address
+    reasons.append(f"no interface has the address {name}")
+    return None
+
+
+def _by_pattern(host: Host, pattern: str, reasons: list[str]) -> tuple[Link, IPv4Address] | None:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise InterfaceError(
+            f"-iface-regex {pattern!r} is no regular expression: {error}"
+        ) from None
+    usable = [(link, host.address_of(link)) for link in host.links]
+    for link, address in usable:
+        if address and expression.search(str(address)):
+            return link, address
+    for link, address in usable:
+        if address and expression.search(link.name):
+            return link, address
+    reasons.append(f"no interface matches {pattern!r}")
+    return None
+
+
+def _by_default_route(host: Host) -> tuple[Link, IPv4Address]:
+    complaint = "Failed to find any valid interface to use: failed to get default interface: "
+    for route in host.routes:
+        if route.destination == EVERYWHERE and route.index is not None:
+            link = _link_of(host, route.index)
+            address = host.address_of(link)
+            if address is None:
+                raise InterfaceError(
+                    f"{complaint}interface {link.name} of the default route has no IPv4 address"
+                )
+            return link, address
+    raise InterfaceError(f"{complaint}unable to find default route (name one with -iface)")
+
+
+def _link_of(host: Host, index: int) -> Link:
+    return next(link for link in host.links if link.index == index)
+
+
+def _external(link: Link, address: IPv4Address, public_ip: str) -> External:
+    if link.mtu == 0:
+        raise InterfaceError(f"failed to determine MTU for {link.name} interface")
+    try:
+        public = IPv4Address(public_ip) if public_ip else address
+    except AddressValueError:
+        raise InterfaceError(f"invalid public IP address: {public_ip}") from None
+    return External(link, address, public)

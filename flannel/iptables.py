@@ -1,0 +1,138 @@
+"""Masquerade and forward rules, kept in place by the iptables program.
+
+N is the network, S our own subnet. nat POSTROUTING, in this order:
+
+    -s N -d N -j RETURN                  inside the network nothing is hidden
+    -s N ! -d 224.0.0.0/4 -j MASQUERADE  containers reach the world as the host
+    ! -s N -d S -j RETURN                what comes to our own containers keeps its sender
+    ! -s N -d N -j MASQUERADE            what goes to others' containers returns by us
+
+filter FORWARD: `-s N -j ACCEPT`, `-d N -j ACCEPT`, for Docker sets the policy to DROP.
+
+Laws: order counts, so if one rule is missing, twice there or out of order, all of its set are
+removed and appended again; rules of others are not touched. Nothing is removed at exit.
+"""
+
+import asyncio
+import contextlib
+import logging
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+PROGRAM = "iptables"
+RUN_S = 30.0
+"""How long one call may wait for the lock that others hold."""
+
+_log = logging.getLogger(__name__)
+
+
+class IptablesError(Exception):
+    """The program failed; the message carries its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Rules that belong together, in the words of `iptables -S`."""
+
+    table: str
+    chain: str
+    rules: tuple[str, ...]
+
+    def present(self, listing: str) -> list[str]:
+        """Those of the rules a listing of the chain has, in its order."""
+        prefix = f"-A {self.chain} "
+        lines = (line.strip() for line in listing.splitlines())
+        rules = (line.removeprefix(prefix) for line in lines if line.startswith(prefix))
+        return [rule for rule in rules if rule in self.rules]
+
+
+def masquerade(network: IPv4Network, subnet: IPv4Network) -> RuleSet:
+    """The rules of -ip-masq."""
+    return RuleSet(
+        "nat",
+        "POSTROUTING",
+        (
+            f"-s {network} -d {network} -j RETURN",
+            f"-s {network} ! -d 224.0.0.0/4 -j MASQUERADE",
+            f"! -s {network} -d {subnet} -j RETURN",
+            f"! -s {network} -d {network} -j MASQUERADE",
+        ),
+    )
+
+
+def forward(network: IPv4Network) -> RuleSet:
+    """The rules that let containers' packets through."""
+    return RuleSet("filter", "FORWARD", (f"-s {network} -j ACCEPT", f"-d {network} -j ACCEPT"))
+
+
+async def ensure(rules: RuleSet) -> bool:
+    """Put a set in place if it is not; whether anything was done. Raises IptablesError."""
+    listing = await _run(rules.table, f"-S {rules.chain}")
+    present = rules.present(listing)
+    if present == list(rules.rules):
+        return False
+    if present:
+        _log.info("Some iptables rules are missing; deleting and recreating rules")
+    for rule in present:
+        _log.info("Deleting iptables rule: %s", rule)
+        await _run(rules.table, f"-D {rules.chain} {rule}")
+    for rule in rules.rules:
+        _log.info("Adding iptables rule: %s", rule)
+        await _run(rules.table, f"-A {rules.chain} {rule}")
+    return True
+
+
+class Guard:
+    """Sets of rules, checked again and again."""
+
+    def __init__(self, sets: Sequence[RuleSet]) -> None:
+        self._sets = sets
+        self._said = ""
+
+    async def check(self) -> None:
+        """Put in place what is not; a failure is said once, until it goes right again."""
+        try:
+            for rules in self._sets:
+                await ensure(rules)
+            self._said = ""
+        except IptablesError as error:
+            if str(error) != self._said:
+                _log.error("Failed to ensure iptables rules: %s", error)
+                self._said = str(error)
+
+    async def keep(self, every_s: float) -> None:
+        """Check for ever."""
+        while True:
+            await asyncio.sleep(every_s)
+            await self.check()
+
+
+async def _run(table: str, arguments: str) -> str:
+    """Run the program; gives what it prints."""
+    line = [PROGRAM, "-w", "-t", table, *shlex.split(arguments)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *line,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise IptablesError(f"cannot run {PROGRAM}: {reason} (is it installed?)") from None
+    try:
+        async with asyncio.timeout(RUN_S):
+            output, complaint = await process.communicate()
+    except TimeoutError:
+        raise IptablesError(f"{shlex.join(line)} took more than {RUN_S:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode:
+        said = complaint.decode(errors="replace").strip().partition("\n")[0]
+        raise IptablesError(f"{shlex.join(line)}: {said or f'exit {process.returncode}'}")
+    return output.decode(errors="replace")

@@ -1,0 +1,351 @@
+"""The kernel's network state over netlink: links, addresses, routes, ARP and forwarding entries.
+
+Laws: the only room that knows pyroute2; every failure is a `KernelError` that says what was tried
+and the kernel's reason, with a hint when rights are missing; setting what is set already, and
+removing what is gone already, is no failure.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from types import TracebackType
+from typing import Any, Self
+
+from pyroute2 import AsyncIPRoute  # type: ignore[import-untyped]
+from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
+
+from flannel.device import Vxlan
+
+AF_INET = 2
+MAIN_TABLE = 254
+SCOPE_GLOBAL, SCOPE_LINK = 0, 253
+PROTOCOL_BOOT = 3
+"""What routes made by flanneld (and by `ip route add`) carry."""
+TYPE_UNICAST = 1
+FLAG_ONLINK = 4
+NUD_PERMANENT = 0x80
+NTF_SELF = 0x02
+HOST_BITS = 32
+_MISSING = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL})
+
+
+class KernelError(Exception):
+    """The kernel said no."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(what, code)
+        self.what = what
+        self.code = code
+
+    def __str__(self) -> str:
+        hint = ""
+        if self.code in (errno.EPERM, errno.EACCES):
+            hint = " (pyflanneld must run as root, or with CAP_NET_ADMIN)"
+        elif self.code == errno.EOPNOTSUPP:
+            hint = " (is the kernel module there?)"
+        return f"{self.what}: {os.strerror(self.code).lower()}{hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface."""
+
+    index: int
+    name: str
+    mtu: int
+    mac: str
+    kind: str
+    """`vxlan`, `veth`, ...; empty for a real card."""
+    vxlan: Vxlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IPv4 address of an interface."""
+
+    index: int
+    address: IPv4Address
+    length: int
+    is_global: bool
+    is_link_local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the main table."""
+
+    destination: IPv4Network
+    gateway: IPv4Address | None
+    index: int | None
+    """The interface; None leaves it to the kernel."""
+    is_onlink: bool = False
+    is_ours: bool = True
+    """Whether it has the mark of a route made by hand or by flannel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A permanent entry that leads to a MAC (ARP) or from one (FDB)."""
+
+    address: IPv4Address
+    mac: str
+
+
+class Kernel:
+    """The network namespace this process is in."""
+
+    def __init__(self) -> None:
+        self._netlink = AsyncIPRoute()
+
+    async def __aenter__(self) -> Self:
+        await self._netlink.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._netlink.__aexit__(kind, error, traceback)
+
+    # Links
+
+    async def link(self, name: str) -> Link | None:
+        """The interface with that name."""
+        with _doing(f"looking for interface {name}", tolerated=_MISSING):
+            for message in await self._netlink.link("get", ifname=name):
+                return _link(message)
+        return None
+
+    async def links(self) -> list[Link]:
+        """All interfaces."""
+        with _doing("listing interfaces"):
+            return [_link(message) async for message in await self._netlink.get_links()]
+
+    async def add_vxlan(self, name: str, wanted: Vxlan, mac: str, mtu: int) -> None:
+        """Make a vxlan device."""
+        options: dict[str, Any] = {
+            "vxlan_id": wanted.vni,
+            "vxlan_link": wanted.parent,
+            "vxlan_local": str(wanted.local),
+            "vxlan_learning": wanted.learning,
+        }
+        if wanted.port:
+            options["vxlan_port"] = wanted.port
+        if wanted.gbp:
+            options["vxlan_gbp"] = True
+        with _doing(f"making vxlan device {name}"):
+            await self._netlink.link(
+                "add", ifname=name, kind="vxlan", address=mac, mtu=mtu, **options
+            )
+
+    async def remove_link(self, link: Link) -> None:
+        """Delete an interface and all that hangs on it."""
+        with _doing(f"deleting interface {link.name}", tolerated=_MISSING):
+            await self._netlink.link("del", index=link.index)
+
+    async def set_mtu(self, link: Link, mtu: int) -> None:
+        """Set the largest packet, bytes."""
+        with _doing(f"setting the MTU of {link.name} to {mtu}"):
+            await self._netlink.link("set", index=link.index, mtu=mtu)
+
+    async def set_up(self, link: Link) -> None:
+        """Switch an interface on."""
+        with _doing(f"switching {link.name} on"):
+            await self._netlink.link("set", index=link.index, state="up")
+
+    # Addresses
+
+    async def addresses(self, index: int | None = None) -> list[Address]:
+        """The IPv4 addresses, of one interface or of all."""
+        with _doing("listing addresses"):
+            return [
+                _address(message)
+                async for message in await self._netlink.get_addr(family=AF_INET)
+                if index is None or message["index"] == index
+            ]
+
+    async def add_address(self, link: Link, address: IPv4Address, length: int) -> None:
+        """Give an interface an address."""
+        with _doing(f"giving {link.name} the address {address}/{length}", {errno.EEXIST}):
+            await self._netlink.addr(
+                "add", index=link.index, address=str(address), prefixlen=length
+            )
+
+    async def remove_address(self, link: Link, address: IPv4Address, length: int) -> None:
+        """Take an address away."""
+        with _doing(f"taking {address}/{length} from {link.name}", _MISSING):
+            await self._netlink.addr(
+                "del", index=link.index, address=str(address), prefixlen=length
+            )
+
+    # Routes
+
+    async def routes(self) -> list[Route]:
+        """The unicast routes of the main table."""
+        with _doing("listing routes"):
+            listing = await self._netlink.get_routes(family=AF_INET, table=MAIN_TABLE)
+            return [_route(one) async for one in listing if one["type"] == TYPE_UNICAST]
+
+    async def route_to(self, destination: IPv4Address) -> Route | None:
+        """Where a packet to that address would go; None if nowhere."""
+        unreachable = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL}
+        with _doing(f"looking for the route to {destination}", unreachable):
+            for message in await self._netlink.route("get", dst=str(destination)):
+                return _route(message)
+        return None
+
+    async def set_route(self, route: Route) -> None:
+        """Add a route, or put it in the place of the one with that destination."""
+        wanted: dict[str, Any] = {"dst": str(route.destination), "proto": PROTOCOL_BOOT}
+        if route.gateway:
+            wanted["gateway"] = str(route.gateway)
+        if route.index is not None:
+            wanted["oif"] = route.index
+        if route.is_onlink:
+            wanted["flags"] = FLAG_ONLINK
+        if route.gateway is None:
+            wanted["scope"] = SCOPE_LINK
+        with _doing(f"setting the route to {route.destination} via {route.gateway}"):
+            await self._netlink.route("replace", **wanted)
+
+    async def remove_route(self, route: Route) -> None:
+        """Delete a route."""
+        wanted: dict[str, Any] = {"dst": str(route.destination)}
+        if route.gateway:
+            wanted["gateway"] = str(route.gateway)
+        if route.index is not None:
+            wanted["oif"] = route.index
+        with _doing(f"deleting the route to {route.destination}", _MISSING):
+            await self._netlink.route("del", **wanted)
+
+    # Neighbours: ARP entries lead from an address to a MAC, FDB entries from a MAC to a host
+
+    async def arp(self, link: Link) -> list[Neighbour]:
+        """The permanent ARP entries on a link."""
+        with _doing(f"listing the ARP entries of {link.name}"):
+            listing = await self._netlink.get_neighbours(family=AF_INET, ifindex=link.index)
+            return [
+                _neighbour(message)
+                async for message in listing
+                if message["state"] & NUD_PERMANENT and message.get("lladdr")
+            ]
+
+    async def set_arp(self, link: Link, entry: Neighbour) -> None:
+        """Let an address be that MAC on the link, for ever."""
+        with _doing(f"setting the ARP entry {entry.address} of {link.name}"):
+            await self._netlink.neigh(
+                "replace",
+                ifindex=link.index,
+                dst=str(entry.address),
+                lladdr=entry.mac,
+                state=NUD_PERMANENT,
+            )
+
+    async def remove_arp(self, link: Link, entry: Neighbour) -> None:
+        """Delete an ARP entry."""
+        with _doing(f"deleting the ARP entry {entry.address} of {link.name}", _MISSING):
+            await self._netlink.neigh("del", ifindex=link.index, dst=str(entry.address))
+
+    async def fdb(self, link: Link) -> list[Neighbour]:
+        """The forwarding entries of a vxlan device."""
+        with _doing(f"listing the forwarding entries of {link.name}"):
+            return [
+                _neighbour(message)
+                async for message in await self._netlink.fdb("dump", ifindex=link.index)
+                if message["ifindex"] == link.index and message.get("dst")
+            ]
+
+    async def set_fdb(self, link: Link, entry: Neighbour) -> None:
+        """Let frames for a MAC go to that host, for ever."""
+        with _doing(f"setting the forwarding entry {entry.mac} of {link.name}"):
+            await self._netlink.fdb(
+                "replace",
+                ifindex=link.index,
+                lladdr=entry.mac,
+                dst=str(entry.address),
+                state=NUD_PERMANENT,
+                flags=NTF_SELF,
+            )
+
+    async def remove_fdb(self, link: Link, entry: Neighbour) -> None:
+        """Delete a forwarding entry."""
+        with _doing(f"deleting the forwarding entry {entry.mac} of {link.name}", _MISSING):
+            await self._netlink.fdb(
+                "del",
+                ifindex=link.index,
+                lladdr=entry.mac,
+                dst=str(entry.address),
+                flags=NTF_SELF,
+            )
+
+
+@contextlib.contextmanager
+def _doing(what: str, tolerated: frozenset[int] | set[int] = frozenset()) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code not in tolerated:
+            raise KernelError(what, error.code) from None
+    except OSError as error:
+        raise KernelError(what, error.errno or errno.EIO) from None
+
+
+def _link(message: Any) -> Link:
+    kind = message.get(("linkinfo", "kind")) or ""
+    vxlan = None
+    if kind == "vxlan":
+        data = message.get(("linkinfo", "data"))
+        vxlan = Vxlan(
+            vni=data.get("vxlan_id"),
+            parent=data.get("vxlan_link") or 0,
+            local=IPv4Address(data.get("vxlan_local") or 0),
+            port=data.get("vxlan_port") or 0,
+            gbp=_has(data, "IFLA_VXLAN_GBP"),
+            learning=bool(data.get("vxlan_learning")),
+            group=str(data.get("vxlan_group") or ""),
+            l2miss=bool(data.get("vxlan_l2miss")),
+        )
+    return Link(
+        message["index"],
+        message.get("ifname"),
+        message.get("mtu"),
+        message.get("address") or "",
+        kind,
+        vxlan,
+    )
+
+
+def _has(data: Any, name: str) -> bool:
+    """Whether a flag attribute, which has no value, is there."""
+    return any(attribute[0] == name for attribute in data["attrs"])
+
+
+def _address(message: Any) -> Address:
+    address = IPv4Address(message.get("local") or message.get("address"))
+    return Address(
+        message["index"],
+        address,
+        message["prefixlen"],
+        message["scope"] == SCOPE_GLOBAL,
+        message["scope"] == SCOPE_LINK or address.is_link_local,
+    )
+
+
+def _route(message: Any) -> Route:
+    gateway = message.get("gateway")
+    return Route(
+        IPv4Network((message.get("dst") or "0.0.0.0", message["dst_len"]), strict=False),
+        IPv4Address(gateway) if gateway else None,
+        message.get("oif"),
+        bool(message["flags"] & FLAG_ONLINK),
+        message["proto"] == PROTOCOL_BOOT,
+    )
+
+
+def _neighbour(message: Any) -> Neighbour:
+    return Neighbour(IPv4Address(message.get("dst")), message.get("lladdr"))

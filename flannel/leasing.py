@@ -1,0 +1,227 @@
+"""Getting our lease from the store and keeping it: the hands of `acquire` and `holding`.
+
+Laws: whoever loses a race looks again before the next try; while the store is away it is asked for
+ever; a renewal and news of our own key never overlap, so that our own writes are told from others'.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Network
+
+from flannel import acquire
+from flannel.acquire import Choose, Create, Exhausted, Remove, Reuse
+from flannel.backoff import Backoff
+from flannel.config import NetworkConfig
+from flannel.duration import go_duration
+from flannel.holding import RETRY_S, Finding, Holding, News
+from flannel.lease import Attributes, Lease
+from flannel.registry import Event, Faster, Gone, Listing, Put, Registry, Spoilt, is_passing
+from pyetcdctl import ClientError
+
+LOOK_AGAIN_S = 60.0
+"""A wait is never longer, so a machine that slept is not late by as long as it slept."""
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+
+
+def seconds_since_boot() -> float:
+    """A clock nobody sets, which goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class AcquireError(Exception):
+    """There is no lease to be had; the message says why."""
+
+
+async def acquire_lease(
+    registry: Registry,
+    config: NetworkConfig,
+    attributes: Attributes,
+    previous: IPv4Network | None,
+    choose: Choose,
+    clock: Clock = seconds_since_boot,
+) -> Holding:
+    """Lease a subnet; raises AcquireError, or the client's error when the store says no."""
+    if previous and not config.allows(previous):
+        _log.error(
+            "Found previously leased subnet (%s) that is not compatible with the Etcd network "
+            "config, ignoring", previous,
+        )  # fmt: skip
+    backoff = Backoff()
+    lost = 0
+    while lost < acquire.TRIES_MAX:
+        try:
+            sent_s = clock()
+            lease = await _one_step(registry, config, attributes, previous, choose)
+            if lease:
+                return Holding(lease, sent_s)
+        except Faster:
+            lost += 1
+        except ClientError as error:
+            if not is_passing(error):
+                raise
+            _log.error("failed to acquire lease, trying again: %s", error)
+            await asyncio.sleep(backoff.wait_s())
+    raise AcquireError("Max retries reached trying to acquire a subnet")
+
+
+async def _one_step(
+    registry: Registry,
+    config: NetworkConfig,
+    attributes: Attributes,
+    previous: IPv4Network | None,
+    choose: Choose,
+) -> Lease | None:
+    """Look and do one thing; the lease if that was it."""
+    seen = await registry.listing()
+    step = acquire.next_step(
+        config, seen.leases, seen.unreadable, attributes.public_ip, previous, choose
+    )
+    match step:
+        case Reuse(lease, why):
+            _log.info("%s", why)
+            return await registry.overwrite(lease, attributes)
+        case Create(subnet, why):
+            _log.info("%s", why)
+            return await registry.create(subnet, attributes)
+        case Remove(lease):
+            _log.info(
+                "Found lease (%s) for current IP (%s) but not compatible with current config, "
+                "deleting", lease.subnet, attributes.public_ip,
+            )  # fmt: skip
+            await registry.remove(lease)
+            return None
+        case Exhausted():
+            raise AcquireError(
+                f"out of subnets: all {config.subnet_length}-bit subnets from {config.subnet_min} "
+                f"to {config.subnet_max} are leased"
+            )
+
+
+class Keeper:
+    """Our lease, renewed in time."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        holding: Holding,
+        margin_s: float,
+        clock: Clock = seconds_since_boot,
+    ) -> None:
+        self._registry = registry
+        self._holding = holding
+        self._margin_s = margin_s
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    @property
+    def subnet(self) -> IPv4Network:
+        """What is ours."""
+        return self._holding.lease.subnet
+
+    @property
+    def holding(self) -> Holding:
+        """What is known of it."""
+        return self._holding
+
+    async def hear(self, news: Listing | Event) -> bool:
+        """Take news of our key; whether we still have the lease."""
+        async with self._writing:
+            said = _news_of(self.subnet, news)
+            if said is None:
+                return True
+            ours = self._holding.lease
+            self._holding, finding = self._holding.hear(said, self._clock())
+            _tell(finding, ours, said)
+            if finding is not Finding.STALE:
+                self._changed.set()
+            return finding is not Finding.REVOKED
+
+    async def renew_for_ever(self) -> None:
+        """Renew whenever it is due."""
+        self._say_when()
+        while True:
+            due_s = self._holding.due_in(self._clock(), self._margin_s)
+            if due_s <= 0:
+                await self._renew()
+                continue
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(min(due_s, LOOK_AGAIN_S)):
+                    await self._changed.wait()
+                self._say_when()
+            except TimeoutError:
+                pass
+
+    async def _renew(self) -> None:
+        async with self._writing:
+            sent_s = self._clock()
+            try:
+                lease = await self._registry.renew(self._holding.lease)
+            except ClientError as error:
+                self._holding = self._holding.failed(self._clock())
+                _log.error("Error renewing lease (trying again in %d s): %s", RETRY_S, error)
+                return
+            self._holding = self._holding.written(lease, sent_s)
+        _log.info("Lease renewed, new ttl: %d s", lease.ttl_s)
+        self._say_when()
+
+    def _say_when(self) -> None:
+        if not self._holding.is_ours:
+            return
+        if self._holding.lease.is_reservation:
+            _log.info("Lease of %s is a reservation: it is not renewed", self.subnet)
+            return
+        due_s = self._holding.due_in(self._clock(), self._margin_s)
+        _log.info("Waiting for %s to renew lease", go_duration(due_s))
+
+
+def _news_of(subnet: IPv4Network, news: Listing | Event) -> News | None:
+    """What there is about one subnet; None if nothing."""
+    match news:
+        case Put(lease, index) if lease.subnet == subnet:
+            return News(index, attributes=lease.attributes, ttl_s=lease.ttl_s)
+        case Gone(where, index) if where == subnet:
+            return News(index, gone=True)
+        case Spoilt(where, index) if where == subnet:
+            return News(index)
+        case Listing(leases, unreadable, index):
+            for lease in leases:
+                if lease.subnet == subnet:
+                    return News(lease.index, attributes=lease.attributes, ttl_s=lease.ttl_s)
+            return News(index) if subnet in unreadable else News(index, gone=True)
+        case _:
+            return None
+
+
+def _tell(finding: Finding, ours: Lease, news: News) -> None:
+    """Log what the operator should know."""
+    us = ours.attributes.public_ip
+    match finding:
+        case Finding.SHARED:
+            _log.warning(
+                "Lease of %s was written by somebody else: an operator, or a second flanneld with "
+                "the public IP %s (give each host its own -iface or -public-ip)", ours.subnet, us,
+            )  # fmt: skip
+        case Finding.RIVAL:
+            _log.error(
+                "Another flanneld has the public IP %s of this host and overwrote the lease of %s: "
+                "give each host its own -iface or -public-ip, then restart both", us, ours.subnet,
+            )  # fmt: skip
+        case Finding.TAKEN if news.attributes:
+            _log.error(
+                "Lease of %s was taken over by %s: both hosts now use that subnet; stop one of "
+                "them (was its subnet file copied from here?)",
+                ours.subnet, news.attributes.public_ip,
+            )  # fmt: skip
+        case Finding.GARBLED:
+            _log.error("Lease of %s has become unreadable: writing it anew", ours.subnet)
+        case Finding.REVOKED:
+            _log.error("Lease has been revoked. Shutting down daemon.")
+        case _:
+            pass

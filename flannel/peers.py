@@ -1,0 +1,102 @@
+"""The other hosts: what is heard of their leases, told to the data path.
+
+| a lease                                  | what happens                                          |
+|------------------------------------------|-------------------------------------------------------|
+| is our own subnet                        | passed over: the keeper hears of it                   |
+| has our own public IP, another subnet    | ignored, said once: packets to it would come back     |
+| is of another kind of backend            | ignored, said once; a way that led there is removed   |
+| came, or has changed                     | its way is put up                                     |
+| went                                     | its way is taken down                                 |
+
+Laws: one bad lease never keeps the others from being served; what the kernel refused is tried
+again at the next listing.
+"""
+
+import logging
+from ipaddress import IPv4Address, IPv4Network
+
+from flannel.backends.backend import Backend
+from flannel.kernel import KernelError
+from flannel.lease import Lease, LeaseError
+from flannel.ledger import Added, Change, Ledger
+from flannel.registry import Event, Gone, Listing, Put
+
+_log = logging.getLogger(__name__)
+
+
+class Peers:
+    """All hosts but this one."""
+
+    def __init__(self, backend: Backend, own: IPv4Network, public_ip: IPv4Address) -> None:
+        self._backend = backend
+        self._own = own
+        self._public_ip = public_ip
+        self._ledger = Ledger()
+        self._has_begun = False
+        self._refused: set[IPv4Network] = set()
+        self._ignored: set[tuple[IPv4Network, str]] = set()
+
+    async def hear(self, news: Listing | Event) -> None:
+        """Take a listing or an event."""
+        match news:
+            case Listing(leases, unreadable, _):
+                others = [lease for lease in leases if lease.subnet != self._own]
+                await self._begin(others)
+                changes = self._ledger.replace(others, unreadable)
+                again = [
+                    Added(lease) for lease in self._ledger.leases() if lease.subnet in self._refused
+                ]
+                for change in [*changes, *again]:
+                    await self._apply(change)
+            case Put(lease, _) if lease.subnet != self._own:
+                await self._apply(self._ledger.put(lease))
+            case Gone(subnet, _) if subnet != self._own:
+                for change in self._ledger.drop(subnet):
+                    await self._apply(change)
+            case _:
+                pass
+
+    async def _begin(self, leases: list[Lease]) -> None:
+        """The first time: what an earlier run left for others than these is removed."""
+        if self._has_begun:
+            return
+        try:
+            await self._backend.begin(
+                [lease for lease in leases if self._why_ignored(lease) is None]
+            )
+            self._has_begun = True
+        except KernelError as error:
+            _log.error("Removing what an earlier run left: %s", error)
+
+    async def _apply(self, change: Change) -> None:
+        lease = change.lease
+        self._refused.discard(lease.subnet)
+        try:
+            if not isinstance(change, Added):
+                _log.info("Subnet removed: %s", lease.subnet)
+                await self._backend.remove(lease)
+            elif (why := self._why_ignored(lease)) is not None:
+                self._say_once(lease, why)
+                await self._backend.remove(lease)
+            else:
+                _log.info("Subnet added: %s via %s", lease.subnet, lease.attributes.public_ip)
+                await self._backend.add(lease)
+        except LeaseError as error:
+            _log.error("Ignoring lease of %s: %s", lease.subnet, error)
+        except KernelError as error:
+            _log.error("Subnet %s via %s: %s", lease.subnet, lease.attributes.public_ip, error)
+            self._refused.add(lease.subnet)
+
+    def _why_ignored(self, lease: Lease) -> str | None:
+        """None if it is served; empty if there is nothing to say about it (alloc serves nobody)."""
+        if lease.attributes.public_ip == self._public_ip:
+            return f"it has this host's own public IP {self._public_ip}"
+        if not self._backend.serves(lease):
+            theirs, ours = lease.attributes.backend_type or "none", self._backend.kind
+            return f"its backend type is {theirs}, ours is {ours}" if ours else ""
+        return None
+
+    def _say_once(self, lease: Lease, why: str) -> None:
+        if why and (lease.subnet, why) not in self._ignored:
+            self._ignored.add((lease.subnet, why))
+            _log.warning("Ignoring lease of %s: %s", lease.subnet, why)

@@ -1,0 +1,349 @@
+"""Goal: what can go wrong at start and later ends as the contract says, and is said clearly.
+
+Method: the real program on a host made for it, one fault at a time; what it leaves in the kernel
+is compared with what was there before.
+"""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.waiting import until
+from tests.flannel.daemon import Daemon
+from tests.flannel.hosts import Host, as_root, network
+from tests.flannel.stores import Operator, WireStore
+
+pytestmark = as_root
+
+NETWORK = {"Network": "172.24.0.0/16", "Backend": {"Type": "vxlan"}}
+ALLOC = {"Network": "172.24.0.0/16", "Backend": {"Type": "alloc"}}
+
+
+class Scene:
+    """Two hosts and a store."""
+
+    def __init__(self, hosts: list[Host], store: WireStore, directory: Path) -> None:
+        self.host, self.other = hosts
+        self.store = store
+        self.operator: Operator = store.operator()
+        self.directory = directory
+
+    def daemon(
+        self, *arguments: str, host: Host | None = None, prefix: tuple[str, ...] = ()
+    ) -> Daemon:
+        """A daemon on the first host; not started."""
+        place = (f"-etcd-endpoints={self.store.url}", f"-etcd-prefix={self.operator.prefix}")
+        return Daemon(
+            host or self.host, self.directory, *place, "-iface=eth1", *arguments, prefix=prefix
+        )
+
+
+@pytest.fixture(scope="module")
+def place(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[list[Host], WireStore]]:
+    """Made once."""
+    with network(2) as (wire, hosts, _):
+        yield hosts, WireStore(wire, "pyetcd", tmp_path_factory.mktemp("store")).start()
+
+
+@pytest.fixture
+def scene(place: tuple[list[Host], WireStore], tmp_path: Path) -> Iterator[Scene]:
+    """Clean hosts."""
+    hosts, store = place
+    made = Scene(hosts, store, tmp_path)
+    yield made
+    for host in hosts:
+        for link in host.json("link"):
+            if link["ifname"].startswith("flannel"):
+                host.ip("link", "delete", link["ifname"])
+        host.ip("route", "flush", "root", "172.24.0.0/16")
+        for chain in (("nat", "POSTROUTING"), ("filter", "FORWARD")):
+            host.run("iptables", "-t", chain[0], "-F", chain[1])
+
+
+def state(host: Host) -> str:
+    """All that a failed start could have left behind."""
+    parts = [host.ip("-o", "link"), host.ip("address"), host.ip("route"), host.ip("neigh")]
+    parts += [host.run("iptables", "-t", table, "-S") for table in ("nat", "filter")]
+    lines = "\n".join(parts).splitlines()
+    return "\n".join(line for line in lines if "lft" not in line and "172.17.8.1 " not in line)
+
+
+def test_a_wrong_config_is_waited_out(scene: Scene) -> None:
+    """The talk's slide: the complaint says where; put right, the daemon starts without being told;
+    meanwhile a signal ends it with 0."""
+    slide = '{"Network": "172.24.0.0/16",\n "Backend": {"Type": "vxlan",}}'
+    before = state(scene.host)
+    daemon = scene.daemon().start()
+    daemon.says("Couldn't fetch network config: 100: Key not found")
+    scene.operator.set("config", slide)
+    daemon.says(
+        "Couldn't fetch network config: invalid character '}' looking for beginning of object "
+        "key string (line 2, column 30)"
+    )
+    assert daemon.stop() == 0
+    assert state(scene.host) == before
+    daemon.start()
+    daemon.says("(line 2, column 30)", times=2)
+    scene.operator.configure(**NETWORK)
+    daemon.ready()
+    assert daemon.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        (
+            {"Network": "10.5.0.0/16", "Backend": {"Type": "nosuch"}},
+            "Error fetching backend: unknown backend type: nosuch",
+        ),
+        (
+            {"Network": "10.5.0.0/16", "Backend": {"Type": "vxlan", "VNI": "42"}},
+            "error decoding VXLAN backend config: json: cannot unmarshal string into Go struct ",
+        ),
+        (
+            {"Network": "10.5.0.0/28", "SubnetMax": "10.5.0.4", "Backend": {"Type": "vxlan"}},
+            "out of subnets: all 30-bit subnets from 10.5.0.4 to 10.5.0.4 are leased",
+        ),
+    ],
+    ids=["unknown backend", "bad option", "out of subnets"],
+)
+def test_what_cannot_be_ends_with_1_and_leaves_nothing(
+    scene: Scene, config: dict[str, object], complaint: str
+) -> None:
+    """No device, no rule, no lease, no file."""
+    scene.operator.configure(**config)
+    scene.operator.set("subnets/10.5.0.4-30", '{"PublicIP":"172.17.8.102"}', ttl=86400)
+    before = state(scene.host)
+    daemon = scene.daemon("-ip-masq").start()
+    assert daemon.exits() == 1
+    assert complaint in daemon.log()
+    assert "Traceback" not in daemon.log()
+    assert state(scene.host) == before
+    assert list(scene.operator.subnets()) == ["10.5.0.4-30"]
+    assert not daemon.subnet_path.exists()
+
+
+def test_a_device_that_was_there_before_survives_a_failed_start(scene: Scene) -> None:
+    """Only what this run made is removed."""
+    scene.operator.configure(**NETWORK)
+    daemon = scene.daemon().start().ready()
+    mac = scene.host.json("link", "show", "flannel.1")[0]["address"]
+    daemon.stop()
+    scene.operator.delete("subnets", "?recursive=true")
+    scene.operator.configure(
+        Network="172.24.0.0/28", SubnetMax="172.24.0.4", Backend={"Type": "vxlan"}
+    )
+    scene.operator.set("subnets/172.24.0.4-30", '{"PublicIP":"172.17.8.102"}', ttl=86400)
+    daemon.start()
+    assert daemon.exits() == 1
+    assert scene.host.json("link", "show", "flannel.1")[0]["address"] == mac
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["-iface=eth9"], 1, "no interface is named eth9"),
+        (["-iface=lonely"], 1, "interface lonely has no IPv4 address"),
+        (["-public-ip=x"], 1, "invalid public IP address: x"),
+        (["-etcd-certfile=/nowhere"], 1, "Failed to create SubnetManager: KeyFile and CertFile mu"),
+        (["-etcd-endpoints=:x"], 1, "Failed to create SubnetManager: parse"),
+        (["-healthz-ip=9.9.9.9", "-healthz-port=8080"], 1, "cannot listen on 9.9.9.9:8080"),
+        (["-listen=:8888"], 2, "-listen is not supported"),
+    ],
+)
+def test_arguments_that_cannot_be(
+    scene: Scene, arguments: list[str], code: int, complaint: str
+) -> None:
+    """Said at once, before the store is asked."""
+    scene.host.ip("link", "add", "lonely", "type", "bridge")
+    try:
+        usual = [] if "-iface" in arguments[0] else ["-iface=eth1"]
+        daemon = Daemon(scene.host, scene.directory, *usual, *arguments).start()
+        assert daemon.exits() == code
+        assert complaint in daemon.log()
+        assert "Traceback" not in daemon.log()
+    finally:
+        scene.host.ip("link", "delete", "lonely")
+
+
+@pytest.mark.parametrize("kind", ["vxlan", "udp"])
+def test_no_rights(scene: Scene, kind: str) -> None:
+    """A sentence with what was tried and what is missing."""
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": kind})
+    drop = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--")
+    daemon = scene.daemon(prefix=drop).start()
+    assert daemon.exits() == 1
+    assert "operation not permitted (pyflanneld must run as root, or with CAP_NET_ADMIN)" in (
+        daemon.log()
+    )
+    assert "Traceback" not in daemon.log()
+    assert scene.operator.subnets() == {}
+
+
+def test_host_gw_refuses_nat(scene: Scene) -> None:
+    """A gateway must be on the wire."""
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": "host-gw"})
+    daemon = scene.daemon("-public-ip=192.0.2.7").start()
+    assert daemon.exits() == 1
+    assert "host-gw cannot work behind NAT: the public IP 192.0.2.7 is not" in daemon.log()
+
+
+def test_a_port_that_is_taken(scene: Scene) -> None:
+    """Two udp daemons on one host."""
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": "udp"})
+    first = scene.daemon().start().ready()
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    second = scene.daemon().start()
+    assert second.exits() == 1
+    assert "UDP socket 172.17.8.101:8285: address already in use (is another" in second.log()
+    assert first.stop() == 0
+
+
+def test_a_revoked_lease_ends_the_daemon_with_0(scene: Scene) -> None:
+    """By hand, or by its end; the data path stays."""
+    scene.operator.configure(**NETWORK)
+    daemon = scene.daemon().start().ready()
+    name = scene.operator.lease_of("172.17.8.101")
+    scene.operator.delete(f"subnets/{name}")
+    assert daemon.exits() == 0
+    assert "Lease has been revoked. Shutting down daemon." in daemon.log()
+    assert "flannel.1" in scene.host.ip("link")
+    daemon.start().ready()
+    assert scene.operator.lease_of("172.17.8.101") == name  # from subnet.env
+    scene.operator.set(f"subnets/{name}", "spoilt")
+    daemon.says("has become unreadable: writing it anew")
+    until(lambda: scene.operator.lease_of("172.17.8.101") == name, "it is written anew")
+    value = scene.operator.subnets()[name]
+    scene.operator.set(f"subnets/{name}", value, ttl=100)
+    until(lambda: scene.operator.get(f"subnets/{name}").get("ttl", 0) > 86000, "it is renewed")
+    scene.operator.set(f"subnets/{name}", value)
+    daemon.says("is a reservation: it is not renewed")
+    daemon.stop()
+    daemon.subnet_path.unlink()
+    daemon.start().ready()
+    assert scene.operator.lease_of("172.17.8.101") == name  # by its public IP
+    assert "ttl" not in scene.operator.get(f"subnets/{name}")
+    daemon.stop()
+
+
+def test_two_daemons_with_one_public_ip(scene: Scene) -> None:
+    """Vagrant's 10.0.2.15 on every host: they share a lease, and the first one says so."""
+    scene.operator.configure(**NETWORK)
+    first = scene.daemon("-public-ip=10.0.2.15").start().ready()
+    second = scene.daemon("-public-ip=10.0.2.15", host=scene.other).start().ready()
+    first.says(
+        "Another flanneld has the public IP 10.0.2.15 of this host and overwrote the lease of "
+    )
+    assert len(scene.operator.subnets()) == 1
+    assert (first.stop(), second.stop()) == (0, 0)
+
+
+def test_a_copied_subnet_file_steals_and_both_say_so(scene: Scene) -> None:
+    """As with flanneld; who loses never fights for it."""
+    scene.operator.configure(**ALLOC)
+    first = scene.daemon().start().ready()
+    second = scene.daemon(host=scene.other)
+    second.subnet_path.parent.mkdir()
+    second.subnet_path.write_text(first.subnet_path.read_text())
+    second.start().ready()
+    second.says("172.17.8.101 must not use it any more (was the subnet file copied?)")
+    first.says("was taken over by 172.17.8.102: both hosts now use that subnet")
+    assert list(scene.operator.subnets().values()) == ['{"PublicIP":"172.17.8.102"}']
+    assert (first.stop(), second.stop()) == (0, 0)
+
+
+def test_a_store_that_hangs_is_waited_out(scene: Scene) -> None:
+    """It takes connections and says nothing."""
+    scene.operator.configure(**ALLOC)
+    scene.store.process.send_signal(signal.SIGSTOP)
+    daemon = scene.daemon().start()
+    try:
+        daemon.says("Couldn't fetch network config: client: etcd cluster is unavailable or mis")
+    finally:
+        scene.store.process.send_signal(signal.SIGCONT)
+    daemon.ready()
+    daemon.stop()
+
+
+def test_rules_are_put_right_and_others_left_alone(scene: Scene) -> None:
+    """In order; one removed, one doubled; Docker's stay where they are."""
+    scene.operator.configure(**NETWORK)
+    docker = ("-s", "172.18.0.0/16", "-j", "MASQUERADE")
+    scene.host.run("iptables", "-t", "nat", "-A", "POSTROUTING", *docker)
+    daemon = scene.daemon("-ip-masq", "-iptables-resync=1").start().ready()
+    subnet = scene.operator.lease_of("172.17.8.101").replace("-", "/")
+    n = "172.24.0.0/16"
+    ours = [
+        f"-s {n} -d {n} -j RETURN",
+        f"-s {n} ! -d 224.0.0.0/4 -j MASQUERADE",
+        f"! -s {n} -d {subnet} -j RETURN",
+        f"! -s {n} -d {n} -j MASQUERADE",
+    ]
+
+    def rules(table: str, chain: str) -> list[str]:
+        listing = scene.host.run("iptables", "-w", "-t", table, "-S", chain)
+        start = f"-A {chain} "
+        return [line.removeprefix(start) for line in listing.splitlines() if line.startswith(start)]
+
+    expected = [" ".join(docker), *ours]
+    forward = [f"-s {n} -j ACCEPT", f"-d {n} -j ACCEPT"]
+    assert rules("nat", "POSTROUTING") == expected
+    assert rules("filter", "FORWARD") == forward
+    scene.host.run("iptables", "-w", "-t", "nat", "-D", "POSTROUTING", *ours[0].split())
+    until(lambda: rules("nat", "POSTROUTING") == expected, "put right", deadline_s=20.0)
+    scene.host.run("iptables", "-w", "-t", "nat", "-I", "POSTROUTING", *ours[3].split())
+    until(lambda: rules("nat", "POSTROUTING") == expected, "put right", deadline_s=20.0)
+    scene.host.run("iptables", "-w", "-F", "FORWARD")
+    until(lambda: rules("filter", "FORWARD") == forward, "put right", deadline_s=20.0)
+    daemon.stop()
+    assert rules("nat", "POSTROUTING") == expected
+
+
+def test_without_the_iptables_program(scene: Scene) -> None:
+    """Said once; the network works all the same."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon("-iptables-resync=1", prefix=("env", "PATH=/nowhere")).start().ready()
+    daemon.says("cannot run iptables: no such file or directory (is it installed?)")
+    daemon.stop()
+
+
+def test_variables_and_health(scene: Scene) -> None:
+    """Configured as Fedora and CoreOS do; /healthz answers."""
+    scene.operator.configure(**ALLOC)
+    daemon = Daemon(scene.host, scene.directory)
+    daemon.start(
+        FLANNEL_ETCD_ENDPOINTS=scene.store.url,
+        FLANNEL_ETCD_PREFIX=scene.operator.prefix,
+        FLANNEL_OPTIONS="--ip-masq=true --iface=eth1",
+        FLANNELD_HEALTHZ_PORT="8099",
+    ).ready()
+    assert daemon.subnet_env()["FLANNEL_IPMASQ"] == "true"
+    get = ("curl", "-s", "-w", " %{http_code}", "http://127.0.0.1:8099")
+    assert scene.host.run(*get[:-1], f"{get[-1]}/healthz") == "flanneld is running 200"
+    assert scene.host.run(*get[:-1], f"{get[-1]}/other") == " 404"
+    daemon.stop()
+
+
+def test_the_subnet_file_cannot_be_written(scene: Scene) -> None:
+    """A warning, as with flanneld."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon("-subnet-file=/proc/nowhere/subnet.env").start().ready()
+    assert "Failed to write subnet file: " in daemon.log()
+    daemon.stop()
+
+
+def test_settings_are_read_once(scene: Scene) -> None:
+    """A config that changes under a running daemon changes nothing."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon().start().ready()
+    before = daemon.subnet_path.read_text()
+    scene.operator.set("config", json.dumps({"Network": "10.9.0.0/16"}))
+    scene.operator.set("subnets/172.24.9.0-24", '{"PublicIP":"172.17.8.109"}', ttl=100)
+    assert daemon.stop() == 0
+    assert daemon.subnet_path.read_text() == before

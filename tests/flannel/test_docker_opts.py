@@ -1,0 +1,160 @@
+"""Goal: Docker gets the files of the talk. Method: upstream's five cases, the talk's two files.
+
+The shell script's own cases are from dist/mk-docker-opts_tests.sh of flannel v0.10.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from flannel import docker_opts, env_file, subnet_file
+from tests.flannel.sample import net
+
+SAMPLE = "FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.74.1/24\nFLANNEL_MTU=1472\n"
+SAMPLE += "FLANNEL_IPMASQ=false\n"
+BIP = 'DOCKER_OPT_BIP="--bip=10.1.74.1/24"\n'
+IPMASQ = 'DOCKER_OPT_IPMASQ="--ip-masq=true"\n'
+MTU = 'DOCKER_OPT_MTU="--mtu=1472"\n'
+ALL = '" --bip=10.1.74.1/24 --ip-masq=true --mtu=1472"\n'
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """subnet.env and where the output goes."""
+    source = tmp_path / "subnet.env"
+    source.write_text(SAMPLE)
+    return source, tmp_path / "made" / "docker"
+
+
+def write(files: tuple[Path, Path], *options: str, **environ: str) -> str:
+    """Run the command; what it wrote."""
+    source, target = files
+    line = ["pyflannel-docker-opts", "-f", str(source), "-d", str(target), *options]
+    assert docker_opts.run(line, environ) == 0
+    return target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], BIP + IPMASQ + MTU + "DOCKER_OPTS=" + ALL),
+        (["-i"], BIP + IPMASQ + MTU),
+        (["-c"], "DOCKER_OPTS=" + ALL),
+        (["-i", "-c"], BIP + IPMASQ + MTU + "DOCKER_OPTS=" + ALL),
+        (["-k", "CUSTOM_KEY"], BIP + IPMASQ + MTU + "CUSTOM_KEY=" + ALL),
+        (["-m"], BIP + MTU + 'DOCKER_OPTS=" --bip=10.1.74.1/24 --mtu=1472"\n'),
+    ],
+)
+def test_upstreams_cases(files: tuple[Path, Path], options: list[str], expected: str) -> None:
+    """Plain, -i, -c, both, -k, -m."""
+    assert write(files, *options) == expected
+
+
+def test_the_talks_file_on_atomic(files: tuple[Path, Path]) -> None:
+    """/run/flannel/docker, from a subnet.env as the daemon writes it."""
+    text = subnet_file.text(net("172.24.0.0/16"), net("172.24.32.0/24"), 1450, True)
+    files[0].write_text(text)
+    assert write(files, "-k", "DOCKER_NETWORK_OPTIONS") == (
+        'DOCKER_OPT_BIP="--bip=172.24.32.1/24"\n'
+        'DOCKER_OPT_IPMASQ="--ip-masq=false"\n'
+        'DOCKER_OPT_MTU="--mtu=1450"\n'
+        'DOCKER_NETWORK_OPTIONS=" --bip=172.24.32.1/24 --ip-masq=false --mtu=1450"\n'
+    )
+
+
+def test_the_talks_file_on_coreos(files: tuple[Path, Path]) -> None:
+    """/run/flannel/flannel_docker_opts.env."""
+    text = subnet_file.text(net("10.1.0.0/16"), net("10.1.60.0/24"), 1472, True)
+    files[0].write_text(text)
+    assert write(files, "-i") == (
+        'DOCKER_OPT_BIP="--bip=10.1.60.1/24"\n'
+        'DOCKER_OPT_IPMASQ="--ip-masq=false"\n'
+        'DOCKER_OPT_MTU="--mtu=1472"\n'
+    )
+
+
+def test_the_environment_fills_in(files: tuple[Path, Path]) -> None:
+    """As for the script, which inherits it: other options, and the key's old value."""
+    written = write(files, "-c", DOCKER_OPTS="--debug", DOCKER_OPT_DNS="--dns=10.0.0.1")
+    assert written == 'DOCKER_OPTS="--debug  --bip=10.1.74.1/24 --dns=10.0.0.1' + ALL[20:]
+    files[0].unlink()
+    assert write(files, "-i", FLANNEL_MTU="1400") == 'DOCKER_OPT_MTU="--mtu=1400"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("FLANNEL_IPMASQ=yes\n", [], "Invalid value of FLANNEL_IPMASQ: yes (must be true or false"),
+        ("", ["-x"], "option -x not recognized\npyflannel-docker-opts [-f FLANNEL-ENV-FILE]"),
+        ("", ["-h"], "pyflannel-docker-opts [-f FLANNEL-ENV-FILE]"),
+        ("", ["-k"], "option -k requires argument\n"),
+    ],
+)
+def test_bad_input(
+    files: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    options: list[str],
+    said: str,
+) -> None:
+    """A sentence, exit code 1, no file."""
+    source, target = files
+    source.write_text(text)
+    line = ["pyflannel-docker-opts", "-f", str(source), "-d", str(target), *options]
+    assert docker_opts.run(line, {}) == 1
+    assert capsys.readouterr().err.startswith(said)
+    assert not target.exists()
+
+
+def test_a_place_that_cannot_be_written(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file's name and the reason."""
+    files[1].parent.write_text("a file where a directory should be")
+    assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
+    assert "made: file exists" in capsys.readouterr().err
+
+
+def test_env_files_are_read_and_never_run() -> None:
+    """Quotes, exports, comments; no expansion."""
+    text = 'A=1\nexport B=\'x y\'\n# C=3\nD="q\\"r"  # end\nE=$(reboot)\nnonsense\nA=2\nF=\n'
+    assert env_file.parse(text) == {
+        "A": "2", "B": "x y", "D": 'q"r', "E": "$(reboot)", "F": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "subnet"),
+    [
+        ("FLANNEL_SUBNET=172.24.42.1/24\n", "172.24.42.0/24"),
+        ('FLANNEL_SUBNET="10.5.0.65/26"\n', "10.5.0.64/26"),
+        ("FLANNEL_SUBNET=172.24.42.1\n", None),
+        ("FLANNEL_SUBNET=fd00::1/64\n", None),
+        ("FLANNEL_MTU=1450\n", None),
+        ("\x00\xff", None),
+    ],
+)
+def test_the_previous_subnet(tmp_path: Path, text: str, subnet: str | None) -> None:
+    """Masked to its network; what cannot be read is none."""
+    path = tmp_path / "subnet.env"
+    path.write_text(text)
+    assert subnet_file.previous_subnet(path) == (net(subnet) if subnet else None)
+
+
+def test_no_previous_subnet(tmp_path: Path) -> None:
+    """No file, no directory, or a directory in its place."""
+    assert subnet_file.previous_subnet(tmp_path / "none") is None
+    assert subnet_file.previous_subnet(tmp_path / "no" / "where") is None
+    assert subnet_file.previous_subnet(tmp_path) is None
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Another reader never sees half a file, and nothing temporary stays."""
+    path = tmp_path / "run" / "subnet.env"
+    env_file.write(path, "A=1\n")
+    before = path.stat().st_ino
+    env_file.write(path, "A=2\n")
+    assert path.stat().st_ino != before
+    assert [entry.name for entry in path.parent.iterdir()] == ["subnet.env"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.parent.stat().st_mode & 0o777 == 0o755

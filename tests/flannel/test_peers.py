@@ -1,0 +1,131 @@
+"""Goal: every lease that can be served is, whatever the others are like.
+
+Method: a data path on paper that remembers what it was asked and refuses when told to.
+"""
+
+import asyncio
+import errno
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+import pytest
+
+from flannel.kernel import KernelError
+from flannel.lease import Lease, LeaseError
+from flannel.peers import Peers
+from flannel.registry import Gone, Listing, Put, Spoilt
+from tests.flannel.sample import MAC, OTHER, OTHER_MAC, US, lease, net
+
+OWN = "10.5.7.0/24"
+
+
+@dataclass
+class Paper:
+    """A vxlan-like data path."""
+
+    kind: str = "vxlan"
+    mtu: int = 1450
+    refuses: set[str] = field(default_factory=set)
+    served: dict[str, str] = field(default_factory=dict)
+    begun: list[list[str]] = field(default_factory=list)
+
+    async def prepare(self) -> str:
+        return ""
+
+    async def start(self, subnet: IPv4Network) -> None:
+        pass
+
+    async def undo(self) -> None:
+        pass
+
+    async def begin(self, leases: Collection[Lease]) -> None:
+        self.begun.append(sorted(str(one.subnet) for one in leases))
+        if "begin" in self.refuses:
+            raise KernelError("listing", errno.ENOBUFS)
+
+    async def add(self, lease: Lease) -> None:
+        if str(lease.subnet) in self.refuses:
+            raise KernelError("setting the route", errno.ENOBUFS)
+        if not lease.attributes.backend_data:
+            raise LeaseError("BackendData has no VtepMAC")
+        self.served[str(lease.subnet)] = lease.attributes.backend_data
+
+    async def remove(self, lease: Lease) -> None:
+        self.served.pop(str(lease.subnet), None)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def serves(self, lease: Lease) -> bool:
+        return lease.attributes.backend_type == self.kind
+
+
+def listing(*leases: Lease) -> Listing:
+    """All there are."""
+    return Listing(leases, frozenset(), 100)
+
+
+@pytest.fixture
+def paper() -> Paper:
+    """A data path."""
+    return Paper()
+
+
+@pytest.fixture
+def peers(paper: Paper) -> Peers:
+    """Its other hosts."""
+    return Peers(paper, net(OWN), US)
+
+
+async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptureFixture) -> None:
+    """Not we, not another lease of our own address, not another kind, none without a MAC."""
+    everybody = listing(
+        lease("10.5.1.0/24", mac=MAC),
+        lease(OWN, US, mac=MAC),
+        lease("10.5.2.0/24", US, mac=MAC),
+        lease("10.5.3.0/24", kind="host-gw"),
+        lease("10.5.4.0/24"),
+        lease("10.5.5.0/24", kind="vxlan"),
+        lease("10.5.6.0/24", mac=OTHER_MAC),
+    )
+    for _ in range(2):
+        await peers.hear(everybody)
+        assert sorted(paper.served) == ["10.5.1.0/24", "10.5.6.0/24"]
+    assert paper.begun == [["10.5.1.0/24", "10.5.5.0/24", "10.5.6.0/24"]]
+    ignored = [one.getMessage() for one in caplog.records if one.levelname != "INFO"]
+    assert len(ignored) == 4
+    assert "Ignoring lease of 10.5.2.0/24: it has this host's own public IP 172.17.8.101" in ignored
+
+
+async def test_what_the_kernel_refused_is_tried_again_at_the_next_listing(
+    peers: Peers, paper: Paper
+) -> None:
+    """And does not keep the others."""
+    paper.refuses = {"begin", "10.5.1.0/24"}
+    both = listing(lease("10.5.1.0/24", mac=MAC), lease("10.5.2.0/24", mac=MAC))
+    await peers.hear(both)
+    assert sorted(paper.served) == ["10.5.2.0/24"]
+    paper.refuses = set()
+    await peers.hear(both)
+    assert sorted(paper.served) == ["10.5.1.0/24", "10.5.2.0/24"]
+    await peers.hear(both)
+    assert len(paper.begun) == 2
+
+
+async def test_events(peers: Peers, paper: Paper) -> None:
+    """Added, changed, changed to another kind, gone; a spoilt one stays as it was."""
+    await peers.hear(listing())
+    await peers.hear(Put(lease("10.5.1.0/24", mac=MAC), 101))
+    assert paper.served == {"10.5.1.0/24": f'{{"VtepMAC":"{MAC}"}}'}
+    await peers.hear(Put(lease("10.5.1.0/24", mac=OTHER_MAC), 102))
+    assert paper.served == {"10.5.1.0/24": f'{{"VtepMAC":"{OTHER_MAC}"}}'}
+    await peers.hear(Spoilt(net("10.5.1.0/24"), 103))
+    assert paper.served
+    await peers.hear(Put(lease("10.5.1.0/24", OTHER, kind="host-gw"), 104))
+    assert paper.served == {}
+    await peers.hear(Put(lease("10.5.2.0/24", mac=MAC), 105))
+    await peers.hear(Gone(net("10.5.9.0/24"), 106))
+    await peers.hear(Gone(net("10.5.2.0/24"), 107))
+    await peers.hear(Gone(net(OWN), 108))
+    assert paper.served == {}

@@ -1,0 +1,195 @@
+"""lock, elect, lease keep: what a shell sees of them."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pyetcdctl import Client, KeyNotFound
+from tests.clients.waiting import until
+from tests.pyetcdctl.running import PROGRAM, environment, on_terminal, run, running
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+def queue(client: Client, place: str) -> list[str]:
+    """The keys in the queue, in order."""
+    try:
+        return sorted(node.key for node in client.get(place).node.nodes or ())
+    except KeyNotFound:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("echo hi", 0), ("echo hi; exit 3", 3), ("echo hi; kill -KILL $$", 137)]
+)
+def test_the_exit_code_is_the_commands(
+    client: Client, url: str, place: str, script: str, code: int
+) -> None:
+    """Goal: `lock` is transparent: output and exit code are the command's, and the lock is free
+    again. Method: a command that succeeds, one that fails, one that a signal ends."""
+    said = run(url, "lock", place, "--", "sh", "-c", script)
+    assert (said.code, said.out, said.err) == (code, "hi\n", "")
+    assert queue(client, place) == []
+
+
+def test_one_at_a_time(url: str, place: str, tmp_path: Path) -> None:
+    """Goal: commands of one lock never overlap. Method: three at once, each of which notes its
+    begin and its end."""
+    notes = tmp_path / "notes"
+    script = f"echo in >> {notes}; read -t 0.2 _ < /dev/zero; echo out >> {notes}"
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(run, url, "lock", place, "--", "bash", "-c", script) for _ in "123"]
+        assert [each.result().code for each in runs] == [0, 0, 0]
+    assert notes.read_text().split() == ["in", "out"] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_signals_are_passed_on(
+    client: Client, url: str, place: str, number: signal.Signals
+) -> None:
+    """Goal: a signal reaches the command, and its exit code comes back. Method: a shell that
+    traps the signal and says so."""
+    name = number.name.removeprefix("SIG")
+    script = f"trap 'echo got {name}; exit 7' {name}; echo ready; while :; do read -t 1 _; done"
+    with running(url, "lock", place, "--", "bash", "-c", script + " < <(sleep 60)") as locked:
+        locked.says("ready")
+        locked.send(number)
+        ended = locked.ended()
+    assert (ended.code, ended.out) == (7, f"ready\ngot {name}\n")
+    assert queue(client, place) == []
+
+
+def test_a_lost_lock_ends_the_command(client: Client, url: str, place: str) -> None:
+    """Goal: with the lock gone, the command and what it started are ended, with a sentence and
+    exit 4. Method: remove the key under a shell with a child; both are gone afterwards."""
+    script = "sleep 600 & echo $$ $!; wait"
+    with running(url, "lock", "--ttl", "1", place, "--", "sh", "-c", script) as locked:
+        until(lambda: len(locked.out.split()) == 2, "it runs")
+        pids = [int(pid) for pid in locked.out.split()]
+        client.delete(queue(client, place)[0])
+        ended = locked.ended()
+    assert ended.code == 4
+    assert "is lost: 100: Key not found" in ended.err
+    assert ended.err.endswith("; the command is ended\n")
+    until(lambda: not any(map(is_alive, pids)), "both have ended")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_command_that_will_not_end_is_killed(client: Client, url: str, place: str) -> None:
+    """Goal: no command outlives its lock for long. Method: one that ignores SIGTERM."""
+    script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    with running(url, "lock", "--ttl", "1", place, "--", "sh", "-c", script) as locked:
+        locked.says("ready")
+        client.delete(queue(client, place)[0])
+        assert locked.ended().code == 4
+
+
+def test_interrupted_while_waiting(client: Client, url: str, place: str) -> None:
+    """Goal: whoever is interrupted in the queue leaves it, with 128 + the signal. Method: hold
+    the lock; a second one waits and gets SIGTERM."""
+    with running(url, "lock", place, "--", "sleep", "60") as holder:
+        until(lambda: len(queue(client, place)) == 1, "it holds")
+        with running(url, "lock", place, "--", "echo", "never") as waiter:
+            until(lambda: len(queue(client, place)) == 2, "it waits")
+            waiter.send(signal.SIGTERM)
+            ended = waiter.ended()
+        assert (ended.code, ended.out) == (143, "")
+        assert len(queue(client, place)) == 1
+        busy = run(url, "lock", "--wait", "100ms", place, "--", "echo", "never")
+        assert (busy.code, busy.out) == (4, "")
+        assert busy.err == f"Error:  the lock {place} was not got within 0.1 s\n"
+        holder.send(signal.SIGTERM)
+        assert holder.ended().code == 143
+
+
+def test_on_a_terminal(url: str, place: str) -> None:
+    """Goal: the command has the terminal. Method: one that says whether it has."""
+    words = [*PROGRAM, "lock", place, "--", "sh", "-c", "test -t 0 && test -t 1 && echo both"]
+    assert "both" in on_terminal(words, environment(url))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["lock"], 1, "lock: key and command required"),
+        (["lock", "/k"], 1, "lock: key and command required"),
+        (["lock", "/k", "--", "no-such-command"], 127, 'lock: exec: "no-such-command": exec'),
+        (["lock", "--ttl", "0", "/k", "--", "true"], 1, 'the TTL is "0", but has to be a whole'),
+        (["lock", "--wait", "x", "/k", "--", "true"], 1, 'invalid value "x" for flag -wait'),
+        (["lock", "/k", "--", "true"], 2, "Error:  client: etcd cluster is unavailable"),
+        (["elect", "/k"], 1, "elect: name and value required"),
+        (["elect", "/k", "v"], 2, "Error:  client: etcd cluster is unavailable"),
+        (["lease", "keep", "/k"], 1, "lease keep: key and ttl required"),
+        (["lease", "keep", "/k", "1.5"], 1, 'the TTL is "1.5", but has to be a whole number'),
+        (["lease", "keep", "/k", "1"], 2, "Error:  client: etcd cluster is unavailable"),
+        (["lease", "lose", "/k"], 3, "No help topic for 'lose'"),
+    ],
+)
+def test_bad_input(words: list[str], code: int, complaint: str) -> None:
+    """Goal: each mistake has its sentence and its class of exit code. Method: many, at an endpoint
+    where nobody listens."""
+    said = run(NOWHERE, *words)
+    assert said.code == code
+    assert said.err.startswith(complaint)
+    assert "Traceback" not in said.err
+
+
+def test_a_queue_that_cannot_be(client: Client, url: str, place: str) -> None:
+    """Goal: a server's no is exit 4. Method: a key with a value where the queue should be."""
+    client.set(place, "v")
+    said = run(url, "lock", place, "--", "echo", "never")
+    assert (said.code, said.out) == (4, "")
+    assert said.err.startswith("Error:  10")
+
+
+def test_an_election(client: Client, url: str, place: str) -> None:
+    """Goal: one leads, the next one leads after it; anybody can see who. Method: two candidates;
+    the first is interrupted."""
+    with running(url, "elect", place, "one") as first:
+        first.says(" one\n")
+        with running(url, "elect", place, "two") as second:
+            until(lambda: len(queue(client, place)) == 2, "the second one waits")
+            assert second.out == ""
+            leader = queue(client, place)[0]
+            assert first.out == f"{leader} one\n"
+            assert client.get(leader).node.value == "one"
+            first.send(signal.SIGINT)
+            assert first.ended().code == 0
+            second.says(" two\n")
+            client.delete(queue(client, place)[0])
+            # Until its next refresh: a third of its TTL of 10 s.
+            ended = second.ended()
+    assert ended.code == 4
+    assert "is lost: 100: Key not found" in ended.err
+
+
+def test_lease_keep(client: Client, url: str, place: str) -> None:
+    """Goal: a key outlives its TTL while it is kept; Ctrl-C is exit 0, a loss exit 4. Method:
+    wait for refreshes, interrupt; then the same with the key removed, and with none."""
+    made = client.set(place, "v", ttl=1).node
+    with running(url, "lease", "keep", place, "1") as keeping:
+        keeping.says(f"{place} is kept alive, with a TTL of 1 s\n")
+        until(lambda: client.get(place).node.modified_index > made.modified_index + 4, "refreshes")
+        assert client.get(place).node.created_index == made.created_index
+        keeping.send(signal.SIGINT)
+        assert keeping.ended().code == 0
+    client.set(place, "v", ttl=1)
+    with running(url, "lease", "keep", place, "1") as keeping:
+        keeping.says("is kept alive")
+        client.delete(place)
+        ended = keeping.ended()
+    assert (ended.code, ended.err.split(" [")[0]) == (
+        4,
+        f"Error:  {place} is lost: 100: Key not found ({place})",
+    )
+    assert run(url, "lease", "keep", place, "1").code == 4

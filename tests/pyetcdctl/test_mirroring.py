@@ -1,0 +1,125 @@
+"""mirror: the copy is the same, whatever happens in between."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from pyetcdctl import Client
+from tests.clients.reachable import KINDS, reachable
+from tests.clients.waiting import until
+from tests.oracle import Server
+from tests.pyetcdctl.running import run, running
+
+FOREIGN = 1500
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: f"to {kind.kind}")
+def target(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Where the copy is to be."""
+    with reachable(request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def copy(target: Server) -> Iterator[Client]:
+    """A client of it."""
+    with Client([target.url]) as made:
+        yield made
+
+
+def shape(client: Client, place: str) -> dict[str, str]:
+    """What is below a key: values, and a slash for directories."""
+    nodes = client.get(place, recursive=True, quorum=True).node.walk()
+    return {node.key: "/" if node.dir else node.value for node in nodes}
+
+
+def test_a_copy_and_all_that_follows(
+    client: Client, copy: Client, url: str, target: Server, place: str
+) -> None:
+    """Goal: the copy is made, then follows every kind of change, and Ctrl-C ends it with a report.
+    Method: change things while it runs, and wait until both are the same."""
+    client.delete(place, recursive=True) if _has(client, place) else None
+    client.set(f"{place}/a", "1")
+    client.make_dir(f"{place}/empty")
+    with running(url, "mirror", "--prefix", place, url, target.url) as mirror:
+        mirror.says("as of index")
+        assert mirror.out.startswith(f"{place} is copied: 1 keys, 2 directories (3 written, 0 rem")
+        client.set(f"{place}/a", "2")
+        client.set(f"{place}/b/c/d", "3", ttl=1)
+        client.create_in_order(f"{place}/q", "4")
+        client.make_dir(f"{place}/gone/below")
+        client.delete(f"{place}/gone", recursive=True)
+        client.set(f"{place}/turned", "v")
+        client.make_dir(f"{place}/turned", prev_exist=None)
+        client.set(f"{place}/end", "x")
+        mirror.says(f" expire {place}/b/c/d")
+        until(lambda: shape(copy, place) == shape(client, place), "both are the same")
+        client.delete(place, recursive=True)
+        mirror.says(f" delete {place}\n")
+        assert not _has(copy, place)
+        mirror.send(signal.SIGINT)
+        ended = mirror.ended()
+    assert ended.code == 0
+    assert ended.err.startswith("followed 1")
+    assert ended.err.endswith("\n")
+
+
+def _has(client: Client, key: str) -> bool:
+    return any(node.key == key for node in client.get("/").node.nodes or ())
+
+
+def test_begun_again_it_goes_on(
+    client: Client, copy: Client, url: str, target: Server, place: str
+) -> None:
+    """Goal: a mirror that was down catches up by writing what differs. Method: --once, changes,
+    --once again; removals only with --delete, and nothing is touched without."""
+    for name in "abc":
+        client.set(f"{place}/{name}", "1")
+    words = ("mirror", "--once", "--prefix", place)
+    assert run(url, *words, url, target.url).code == 0
+    client.set(f"{place}/a", "2")
+    assert "(1 written, 0 removed)" in run(url, *words, url, target.url).out
+    client.delete(f"{place}/b")
+    said = run(url, *words, url, target.url)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == (
+        f"mirror: the copy has 1 keys below {place} that the original has not, such as {place}/b: "
+        "--delete removes them\n"
+    )
+    assert "(0 written, 1 removed)" in run(url, *words, "--delete", url, target.url).out
+    assert shape(copy, place) == shape(client, place)
+
+
+def test_a_copy_that_was_away(client: Client, url: str, target: Server, place: str) -> None:
+    """Goal: nothing is skipped while the copy does not answer, not even what the original no
+    longer remembers. Method: kill the copy's server, write more than the history holds, start it
+    again, and compare."""
+    client.set(f"{place}/first", "1")
+    with running(url, "mirror", "-q", "--prefix", place, url, target.url) as mirror:
+        mirror.says("as of index")
+        target.kill()
+        client.set(f"{place}/second", "2")
+        until(lambda: "the copy does not answer" in mirror.err, "it has noticed", deadline_s=30)
+        for number in range(FOREIGN):
+            client.set(f"{place}/n/{number % 7}", str(number))
+        client.delete(f"{place}/first")
+        target.start()
+        with Client([target.url]) as copy:
+            until(
+                lambda: shape(copy, place) == shape(client, place),
+                "it has caught up",
+                deadline_s=60,
+            )
+
+
+def test_bad_input(url: str) -> None:
+    """Goal: mistakes have sentences and exit codes. Method: no operands, one cluster twice,
+    endpoints where nobody is and that are none."""
+    said = run(url, "mirror", url)
+    assert (said.code, said.err) == (1, "mirror: two operands required: mirror <from> <to>\n")
+    said = run(url, "mirror", url, url.removeprefix("http://"))
+    assert said.code == 1
+    assert said.err.startswith("mirror: both are the same cluster: the member ")
+    assert run(url, "mirror", url, "http://127.0.0.1:1").code == 2
+    assert run(url, "mirror", url, "http://127.0.0.1:x").code == 1

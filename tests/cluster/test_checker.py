@@ -401,6 +401,18 @@ def test_a_key_expires_because_of_an_outage(tale: Tale) -> None:
     assert tale.broken_rules(cluster_time=False) == set()
 
 
+@pytest.mark.parametrize(("stall_s", "is_excused"), [(4.0, True), (2.0, False)])
+def test_a_stall_excuses_as_much_as_it_took(tale: Tale, stall_s: float, is_excused: bool) -> None:
+    """Goal: a busy machine is no violation, and excuses nothing else. Method: a key that expires
+    6 s late, and a write that took so long meanwhile."""
+    op = tale.write("brief", f"{ROOT}/brief/1", ttl_s=2)
+    slow = tale.write("slow")
+    slow.end = slow.start + stall_s
+    tale.clock = op.end + 8.0
+    tale.happen("expire", f"{ROOT}/brief/1")
+    assert tale.broken_rules() == (set() if is_excused else {"ttl"})
+
+
 def test_a_key_never_expires(tale: Tale) -> None:
     """Goal: found. Method: a brief key is there long after its time."""
     tale.write("brief", ttl_s=2)

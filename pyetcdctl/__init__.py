@@ -7,7 +7,7 @@ here: it all goes over the wire, to real etcd just as well.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyetcdctl.answers import Member, Node, Result
 from pyetcdctl.errors import (
@@ -38,11 +38,15 @@ from pyetcdctl.watching import RESYNC, Change
 if TYPE_CHECKING:
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
+    from pyetcdctl.leases import AsyncLease, Lease, LeaseLost
+    from pyetcdctl.locking import AsyncLock, Lock, LockLost, LockTimeout
 
 __all__ = [
     "RESYNC",
     "TLS",
     "AsyncClient",
+    "AsyncLease",
+    "AsyncLock",
     "BadAnswer",
     "BadEndpoint",
     "BadTLS",
@@ -57,6 +61,11 @@ __all__ = [
     "EtcdError",
     "EventIndexCleared",
     "KeyNotFound",
+    "Lease",
+    "LeaseLost",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
     "Member",
     "NoEndpoints",
     "Node",
@@ -71,14 +80,24 @@ __all__ = [
 ]
 
 
+# Imported when they are first used: the command line needs no event loop, and mostly no lock.
+_LATER: Final = {
+    "AsyncClient": "async_client",
+    "AsyncLease": "leases",
+    "AsyncLock": "locking",
+    "Client": "client",
+    "Lease": "leases",
+    "LeaseLost": "leases",
+    "Lock": "locking",
+    "LockLost": "locking",
+    "LockTimeout": "locking",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import a client when it is first used: the command line needs no event loop."""
-    if name == "Client":
-        from pyetcdctl.client import Client
+    """Import what is not imported at once."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return Client
-    if name == "AsyncClient":
-        from pyetcdctl.async_client import AsyncClient
-
-        return AsyncClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

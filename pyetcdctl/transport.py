@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import io
+import select
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -107,32 +108,35 @@ class Transport:
         endpoint, target = dialling.split(url)
         key = f"{endpoint.scheme}://{endpoint.authority}"
         kept = self._kept.pop(key, None)
+        if kept is not None and kept.is_over:
+            kept.close()
+            kept = None
         connection = kept or self._dial(endpoint, patience)
+        headers = self._headers(endpoint, request)
         try:
-            answer = connection.ask(target, request, self._headers(endpoint, request), patience)
+            answer = connection.ask(target, request, headers, patience)
         except _Silent:
             connection.close()
             _ = patience.left_s
             raise HeaderTimeout(named.text) from None
         except _Stale:
             connection.close()
-            if kept is None:
+            # A server may close what was kept while a request is on its way. One that changes
+            # something is not repeated: it may have been heard.
+            if kept is None or request.method != "GET":
                 raise ConnectionEnded("EOF") from None
-            # The server had closed what was kept before it heard of this request.
-            return self._once_more(named, url, request, patience)
+            connection = self._dial(endpoint, patience)
+            try:
+                answer = connection.ask(target, request, headers, patience)
+            except (_Silent, _Stale):
+                connection.close()
+                raise ConnectionEnded("EOF") from None
         except BaseException:
             connection.close()
             raise
         if connection.is_open:
             self._kept[key] = connection
         return answer
-
-    def _once_more(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
-        on_request, self._on_request = self._on_request, None
-        try:
-            return self._once(named, url, request, patience)
-        finally:
-            self._on_request = on_request
 
     def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
         return _Connection(dialling.dial(endpoint, patience.left_s, self._context))
@@ -168,6 +172,13 @@ class _Connection:
         self._http.sock = cast("socket.socket", self._timed)
         self._line = line
         self.is_open = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the other side has ended it, or says something nobody asked for."""
+        poll = select.poll()
+        poll.register(self._line.socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         self.is_open = False

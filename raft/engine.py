@@ -271,6 +271,10 @@ class Engine:
     def _after(self) -> None:
         """Notice what the last step has changed."""
         self._adopt_membership()
+        if self.is_leader and self.me not in self._voters:
+            # It has committed its own removal, which it found in its log. The core would go on
+            # counting itself as one of the majority.
+            self._core.step_down(self.term + 1)
         if self.is_leader and self._led_term != self.term:
             self._begin_to_lead()
 

@@ -85,6 +85,8 @@ def test_a_network_and_what_may_befall_it(scene: Scene) -> None:
     assert not one.reaches(two, size=largest + 1)
     assert "0% packet loss" in one.run("ping", "-c1", "-W2", "172.17.8.1", check=False)
     assert one.address in _seen_by(two, one)
+    hops = 4 if scene.has_tun else 2  # each kernel is one, and so is each daemon
+    assert f"ttl={64 - hops} " in one.run("ping", "-c1", "-W2", two.address, check=False)
     if scene.has_tun:
         assert _error_to_nowhere(one) == errno.ENETUNREACH
 

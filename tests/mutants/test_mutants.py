@@ -45,7 +45,7 @@ def test_mutants_have_names_of_their_own() -> None:
 
 def test_killers_are_those_of_mutants() -> None:
     """Goal: what the last campaign wrote is about this table. Method: look into it."""
-    assert set(read_killers()) <= set(BY_NAME)
+    assert set(read_killers()) == set(BY_NAME)
 
 
 @pytest.mark.parametrize("name", HARD)

@@ -29,8 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_S = 20.0
 STOP_S = 15.0
 POLL_S = 0.005
-PORTS = range(20000, 32000)
-"""Below the kernel's range for outgoing connections, which could take a port in between."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+PORTS = range(20000 + 3000 * _WORKER, 23000 + 3000 * _WORKER)
+"""Below the kernel's range for outgoing connections, which could take a port in between; test
+processes that run side by side have a part each."""
 START_ATTEMPTS_MAX = 3
 LOG_TAIL_BYTES = 4000
 REFERENCE = "3.4."

@@ -13,7 +13,7 @@ from raft.batch import COMMANDS_MAX, decode
 from raft.messages import Append, Appended, AskVote, Beat, Commit, Vote
 from tests.raft.fence.assembly import POISON, Delegate, Gate, assembled, quiet, settle, until
 from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
-from tests.raft.member import WAL, within
+from tests.raft.member import DEADLINE_S, WAL, within
 
 if TYPE_CHECKING:
     from raft.journal import Chunk
@@ -402,6 +402,43 @@ async def test_what_is_sent_does_not_wait_for_the_disk() -> None:
         gate.open()
         await until(lambda: house.take(A, B, Commit), "the commit index follows at once")
         house.flow()
+
+
+async def test_a_fast_disk_does_not_hold_up_what_is_sent_either() -> None:
+    """Goal: as above when the disk is written on the event loop: what was handed to the transport
+    gets a turn to leave before the loop is held up by the disk. Method: look, at each sync of the
+    leader, how far the follower's log is.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        seen: list[tuple[int, int]] = []
+
+        def look(operation: str, path: str) -> None:
+            if operation == "sync" and path.startswith(WAL):
+                seen.append((house[A].node._log.last_index, house[B].node._log.last_index))
+
+        house[A].disk.before = look
+        await within(house[A].propose(b"k1"))
+        assert seen
+        assert all(leaders == followers for leaders, followers in seen)
+
+
+async def test_a_leader_that_stops_lets_another_one_lead_first() -> None:
+    """Goal: a stop costs no election time-out: a leader hands over and waits until it is deposed;
+    who does not lead, or has stopped, waits for nobody. Method: hand over with clocks that stand
+    still.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        await within(house[B].node.driver.hand_over(2 * DEADLINE_S))
+        assert house[A].node.status.is_leader
+        await within(house[A].node.driver.hand_over(2 * DEADLINE_S))
+        assert not house[A].node.status.is_leader
+        await until(lambda: house.leads(B) or house.leads(C), "another one leads")
+        await house.end(A)
+        await within(house[A].node.driver.hand_over(2 * DEADLINE_S))
 
 
 async def test_cluster_time_stands_still_while_nobody_leads() -> None:

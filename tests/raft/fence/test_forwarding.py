@@ -22,7 +22,7 @@ from raft.errors import (
 from raft.messages import Beat, Forward, Proposal, Refused
 from raft.proposals import EXTRA_BYTES, Intake, Proposals
 from tests.raft.fence.assembly import Assembly, Gate, assembled, quiet, settle, until
-from tests.raft.fence.parliament import ELECTION_MS
+from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
 from tests.raft.member import within
 
 if TYPE_CHECKING:
@@ -346,6 +346,33 @@ async def test_a_leader_whose_disk_is_full_lets_another_one_lead() -> None:
         await until(lambda: any(house[m].node.status.is_leader for m in (B, C)), "another leads")
         await within(house[B].propose(b"by B"))
         await within(house[C].propose(b"by C"))
+
+
+async def test_who_leads_no_more_refuses_nothing() -> None:
+    """Goal: what a member was told while it led may be in the log already; once it leads no more it
+    does not say that it will not be appended, not even with a full disk. Method: a Forward is on
+    its way to a leader that steps down for want of followers; the next leader takes it.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        term = house[A].node.term
+        house.hold_all(A)
+        reply = house[B].propose(b"k1")
+        forward = await its_forward(house)
+        for _ in range(ELECTION_MS // HEARTBEAT_MS + 1):
+            house[A].pass_time(HEARTBEAT_MS)
+            await house[A].ticked()
+        assert not house[A].node.status.is_leader
+        assert house[A].node.term == forward.term == term
+        house[A].node.driver.set_disk_full(full=True)
+        house.tell(B, A, forward)
+        await settle()
+        assert "Refused" not in house.kinds(A, B)
+        assert not reply.done()
+        house.disconnect(A, B)
+        house.disconnect(A, C)
+        await house.elect(C, B)
+        await within(reply)
 
 
 async def test_what_was_refused_is_never_appended() -> None:

@@ -16,6 +16,16 @@ from raft.batch import Standing, encode_standing
 from raft.messages import Append, Appended, Commit, SnapshotBegin, SnapshotPart, SnapshotTaken
 from raft.snapshots import SnapshotMeta
 from tests.raft.fence.assembly import PART_BYTES, Assembly, Gate, assembled, settle, until
+from tests.raft.fence.latecomer import (
+    SMALL,
+    A,
+    B,
+    C,
+    compacted,
+    cut_off_with_ghosts,
+    left_behind,
+    reconnect,
+)
 from tests.raft.fence.parliament import entry, peer
 from tests.raft.member import SNAP, WAL, within
 
@@ -24,34 +34,7 @@ if TYPE_CHECKING:
 
     from raft.messages import Message
 
-A, B, C, D = 1, 2, 3, 4
-SMALL = {"snapshot_count": 5, "trailing_commands": 0}
 Parcels = list["Message"]
-
-
-async def left_behind(house: Assembly, *, commands: int = 20, text: bytes = b"") -> None:
-    """A leads and has compacted its log to behind what B has; B is cut off."""
-    await house.elect(A)
-    await house.same()
-    house.partition({A, C}, {B})
-    for number in range(commands):
-        await within(house[A].propose(b"k%d" % number + text))
-    await compacted(house)
-
-
-async def compacted(house: Assembly) -> None:
-    """Have A take a snapshot of all it has, and drop the log before it."""
-    compactor = house[A].node.compactor
-    while compactor.last_index < house[A].node.applied_index:
-        await within(house[A].node._take_snapshot())
-        await until(lambda: compactor._task is None, "it is taken")
-    assert house[A].node._log.first_index == house[A].node.applied_index
-
-
-def reconnect(house: Assembly) -> None:
-    """B comes back; A notices at its next heartbeat what it lacks."""
-    house.connect(A, B)
-    house[A].pass_time(101)
 
 
 async def transfer(house: Assembly) -> Parcels:
@@ -596,27 +579,10 @@ async def test_a_restart_behind_an_install_loses_nothing() -> None:
         assert house[B].machine.commands[-2:] == [b"first", b"second"]
 
 
-async def cut_off_with_a_ghost(house: Assembly) -> None:
-    """B led, has an entry that nobody else has, and is cut off; A leads and has compacted."""
-    await house.elect(B)
-    await house.same()
-    house.hold_all(B)
-    house[B].propose(b"ghost")
-    last = house[A].node._log.last_index
-    await until(lambda: house[B].node._log.last_index > last, "B has it")
-    house.disconnect(A, B)
-    house.disconnect(B, C)
-    house.held.clear()
-    await house.elect(A, C)
-    for number in range(20):
-        await within(house[A].propose(b"k%d" % number))
-    await compacted(house)
-
-
 async def install_cut_short(divergent: bool, operations: int) -> bool:
     """Cut an install short after so many operations of the disk; tell whether there were more."""
     async with assembled(A, B, C, **SMALL) as house:
-        await (cut_off_with_a_ghost if divergent else left_behind)(house)
+        await (cut_off_with_ghosts if divergent else left_behind)(house)
         member = house[B]
         member.disk.lose_power_after(operations)
         reconnect(house)

@@ -10,7 +10,7 @@ from raft import membership
 from raft.batch import Peer
 from raft.errors import ChangeRefused
 from raft.membership import Membership, changed
-from raft.messages import Append, Appended, Change, Commit, Vote
+from raft.messages import Append, Appended, AskVote, Beat, Change, Commit, Vote
 from tests.raft.fence.parliament import ELECTION_MS, Parliament, peer
 
 if TYPE_CHECKING:
@@ -184,6 +184,31 @@ def test_who_is_removed_is_told_that_it_is_certain() -> None:
     assert parliament.turn(C) == [b"without C"]
 
 
+def test_a_leader_that_was_removed_does_not_count_itself() -> None:
+    """S6. Goal: a leader that has inherited its own removal and commits it commits nothing more
+    with itself as one of the majority. Method: C's removal of A reaches A only; A leads with B's
+    vote and commits it; then an entry that, of {B, C}, only B has.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(C)
+    parliament.beat(C)
+    parliament.propose(C, b"without A", peers=(B, C))
+    parliament.drop(C, B)
+    parliament.deliver(C, A)
+    parliament.sync(A)
+    parliament.crash(C)
+    parliament.pass_time(ELECTION_MS, A, B)
+    parliament.tick(A, ELECTION_MS)
+    parliament.run(A, B)
+    assert parliament[A].terms[-2:] == [(3, 2), (4, 3)], "it leads, or has led"
+    assert parliament[A].applied_commands == [b"without A"]
+    assert parliament[A].log.membership.voters == {B, C}
+    if parliament.engine(A).is_leader:
+        parliament.propose(A, b"k1")
+        parliament.run(A, B)
+    assert parliament[A].applied_commands == [b"without A"]
+
+
 def test_a_lone_member_commits_nothing_before_it_is_on_disk() -> None:
     """S12. Goal: a cluster of one follows the rule of all others. Method: look before and after the
     first sync.
@@ -213,6 +238,28 @@ def test_votes_are_counted_in_the_newest_configuration() -> None:
     parliament.tick(B)
     assert parliament.on_the_way(B, C) == []
     assert not parliament.engine(B).is_candidate
+
+
+def test_who_joins_by_a_snapshot_is_a_voter_from_then_on() -> None:
+    """Goal: the configuration of an installed snapshot is in force with it, for the very next thing
+    that happens. Method: a member that is to join installs a snapshot that names it; then its
+    election time-out has passed.
+    """
+    parliament = Parliament(A, B, C, joiners=[D])
+    parliament.elect(A)
+    term = parliament.engine(A).term
+    parliament.tell(A, D, Beat(term, 0))
+    parliament.tick(D, 2 * ELECTION_MS)
+    assert parliament.take(D, A, AskVote) == []
+    seat = parliament[D]
+    seat.journal.mark_snapshot(10, term)
+    seat.log.replace(10, term, commands=8)
+    seat.log.membership.reset(10, tuple(map(peer, (A, B, C, D))))
+    seat.engine.installed(10)
+    parliament.tick(D, 2 * ELECTION_MS)
+    for member in (A, B, C):
+        [question] = parliament.take(D, member, AskVote)
+        assert (question.pre, question.last_index, question.last_term) == (True, 10, term)
 
 
 def test_the_members_as_of_an_index() -> None:

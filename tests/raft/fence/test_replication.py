@@ -230,6 +230,28 @@ def test_a_commit_message_never_goes_beyond_what_was_verified() -> None:
     assert parliament.turn(A) == []
 
 
+def test_a_late_copy_of_an_append_takes_back_nothing_that_was_verified() -> None:
+    """S1. Goal: what was verified against this leader stays so: a commit index that is told later
+    is believed as far as the longest append reached. Method: a copy of the first of two appends
+    arrives between the second one and the commit index.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(A)
+    parliament.beat(A)
+    for text in (b"k1", b"k2"):
+        parliament.propose(A, text)
+    first, _second = parliament.on_the_way(A, B)
+    parliament.deliver(A, B)
+    parliament.sync(B)
+    parliament.deliver(B, A)
+    parliament.sync(A)
+    assert parliament.turn(A) == [b"k1", b"k2"]
+    parliament.tell(A, B, first)
+    parliament.deliver(A, B)
+    assert parliament.engine(B).commit_index == 4
+    assert parliament.turn(B) == [b"k1", b"k2"]
+
+
 @pytest.mark.parametrize("batch_bytes", [60, 500, 1 << 20])
 def test_a_divergent_tail_is_replaced_in_a_few_messages(batch_bytes: int) -> None:
     """R24, L6. Goal: a follower with another tail catches up in about as many messages as there are

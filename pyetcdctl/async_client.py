@@ -11,6 +11,7 @@ Laws: those of Client; it asks the same and raises the same.
 from __future__ import annotations
 
 import asyncio
+import copy
 import socket
 import ssl
 import time
@@ -51,6 +52,8 @@ from pyetcdctl.watching import Change, Watch
 if TYPE_CHECKING:
     import random
 
+    from pyetcdctl.leases import AsyncLease
+    from pyetcdctl.locking import AsyncLock
     from pyetcdctl.requests import Request
 
 _DIAL_S = 30.0
@@ -91,6 +94,29 @@ class AsyncClient(
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def twin(self) -> AsyncClient:
+        """Another client of the same cluster on the same connections; it need not be closed."""
+        self._open()
+        other = copy.copy(self)
+        other._ring = copy.copy(self._ring)
+        return other
+
+    def limit(self, *, timeout_s: float | None, total_timeout_s: float | None) -> None:
+        """From now on, be so patient; a long poll is not meant, it has no limit."""
+        self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
+
+    def lock(self, key: str, **options: Any) -> AsyncLock:
+        """A lock on a directory's queue, for an `async with` block; options as AsyncLock's."""
+        from pyetcdctl.locking import AsyncLock
+
+        return AsyncLock(self, key, **options)
+
+    def keep(self, key: str, ttl: int, **options: Any) -> AsyncLease:
+        """Keep a key alive in an `async with` block; options as AsyncLease's."""
+        from pyetcdctl.leases import AsyncLease
+
+        return AsyncLease(self, key, ttl, **options)
 
     @property
     def endpoints(self) -> list[str]:

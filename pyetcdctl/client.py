@@ -13,6 +13,7 @@ unknown. The whole of a request takes `total_timeout_s` at most; a long poll wai
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from contextlib import suppress
@@ -41,6 +42,9 @@ from pyetcdctl.watching import Change, Watch
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator, Sequence
+
+    from pyetcdctl.leases import Lease
+    from pyetcdctl.locking import Lock
 
 
 TIMEOUT_S: Final = 2.0
@@ -85,6 +89,33 @@ class Client(Surface[Result, Member, list[Member], None]):
         """Close the connections."""
         self._transport.close()
         self._open.close()
+
+    def twin(self) -> Client:
+        """Another client of the same cluster, for another thread; to be closed by who asked for it.
+
+        It has connections of its own and begins at the endpoint that answered last.
+        """
+        other = copy.copy(self)
+        other._ring = copy.copy(self._ring)
+        other._transport = self._transport.fresh()
+        other._open = self._open.fresh()
+        return other
+
+    def limit(self, *, timeout_s: float | None, total_timeout_s: float | None) -> None:
+        """From now on, be so patient; a long poll is not meant, it has no limit."""
+        self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
+
+    def lock(self, key: str, **options: Any) -> Lock:
+        """A lock on a directory's queue, to be used in a `with` block; options as Lock's."""
+        from pyetcdctl.locking import Lock
+
+        return Lock(self, key, **options)
+
+    def keep(self, key: str, ttl: int, **options: Any) -> Lease:
+        """Keep a key alive in a `with` block; options as Lease's."""
+        from pyetcdctl.leases import Lease
+
+        return Lease(self, key, ttl, **options)
 
     @property
     def endpoints(self) -> list[str]:

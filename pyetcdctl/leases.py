@@ -24,7 +24,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import requests, twins
+from pyetcdctl import requests
 from pyetcdctl.errors import ClientError, EtcdError, RaftFailed
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Lease:
         """
         self._keeping = Keeping(key, ttl, now_s() if alive_s is None else alive_s)
         self._is_alive = alive_s is not None
-        self._client = twins.twin(client)
+        self._client = client.twin()
         self._on_lost = on_lost
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease {key}", daemon=True)
@@ -184,7 +184,7 @@ class Lease:
         keeping, sent_s = self._keeping, now_s()
         left_s = keeping.left_s(sent_s)
         endpoint_s = min(keeping.ttl / _ENDPOINTS, left_s)
-        twins.limit(self._client, timeout_s=endpoint_s, total_timeout_s=left_s)
+        self._client.limit(timeout_s=endpoint_s, total_timeout_s=left_s)
         try:
             outcome: Result | ClientError = self._client.keys(keeping.request())
         except ClientError as error:
@@ -207,7 +207,7 @@ class AsyncLease:
         """As Lease's. Without `on_lost` the block is cancelled, and LeaseLost comes out of it."""
         self._keeping = Keeping(key, ttl, now_s() if alive_s is None else alive_s)
         self._is_alive = alive_s is not None
-        self._client = twins.async_twin(client)
+        self._client = client.twin()
         self._on_lost = on_lost
         self._task: asyncio.Task[None] | None = None
         self._block: asyncio.Task[object] | None = None
@@ -277,7 +277,7 @@ class AsyncLease:
         keeping, sent_s = self._keeping, now_s()
         left_s = keeping.left_s(sent_s)
         endpoint_s = min(keeping.ttl / _ENDPOINTS, left_s)
-        twins.limit(self._client, timeout_s=endpoint_s, total_timeout_s=left_s)
+        self._client.limit(timeout_s=endpoint_s, total_timeout_s=left_s)
         try:
             outcome: Result | ClientError = await self._client.keys(keeping.request())
         except ClientError as error:

@@ -28,7 +28,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import requests, twins
+from pyetcdctl import requests
 from pyetcdctl.errors import (
     BadAnswer,
     ClientError,
@@ -179,7 +179,7 @@ class Lock:
         """
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
         self._value = own_name() if value is None else value
-        self._asking = twins.twin(client)
+        self._asking = client.twin()
         self._on_lost = on_lost
         self._lease: Lease | None = None
         self._turn = Turn(key, self._value, ttl)
@@ -267,8 +267,8 @@ class Lock:
     def _ask(self, request: requests.Request, left_s: float) -> Result:
         if not request.waits:
             return self._asking.keys(request)
-        patient = twins.twin(self._asking)
-        twins.limit(patient, timeout_s=left_s, total_timeout_s=left_s)
+        patient = self._asking.twin()
+        patient.limit(timeout_s=left_s, total_timeout_s=left_s)
         try:
             return patient.keys(request._replace(waits=False))
         finally:
@@ -305,7 +305,7 @@ class AsyncLock:
         """As Lock's. With `on_lost` the block is not cancelled."""
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
         self._value = own_name() if value is None else value
-        self._asking = twins.async_twin(client)
+        self._asking = client.twin()
         self._on_lost = on_lost
         self._lease: AsyncLease | None = None
         self._turn = Turn(key, self._value, ttl)

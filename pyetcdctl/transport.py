@@ -7,6 +7,7 @@ wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never
 from __future__ import annotations
 
 import base64
+import copy
 import http.client
 import io
 import select
@@ -83,6 +84,12 @@ class Transport:
         self._context = context
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
+
+    def fresh(self) -> Transport:
+        """One like it, with connections of its own."""
+        other = copy.copy(self)
+        other._kept = {}
+        return other
 
     def close(self) -> None:
         """Close what was kept."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.command import dumps, formats, output
 from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
-from pyetcdctl.command.watches import outlive_connections
 from pyetcdctl.errors import BadAnswer, ClientError, EtcdError, NodeExists, NotAFile
 
 if TYPE_CHECKING:
@@ -69,7 +68,6 @@ def load(session: Session) -> None:
         entries = dumps.entries(dumps.read(text), session.flags["prefix"] or None)
     except dumps.Unusable as reason:
         fail_plainly(f"load: {reason}")
-    outlive_connections()
     loading = _Loading(session.client(), session.flags)
     try:
         with _progress(len(entries)) as advance:

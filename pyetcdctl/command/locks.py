@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyetcdctl.command import flags, output
 from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
-from pyetcdctl.command.watches import outlive_connections
 from pyetcdctl.errors import ClientError
 from pyetcdctl.leases import Lease, LeaseLost
 from pyetcdctl.locking import Lock
@@ -54,7 +53,6 @@ def _interruptible() -> Iterator[None]:
     def interrupt(number: int, _frame: Any) -> None:
         raise _Interrupted(number)
 
-    outlive_connections()
     signal.pthread_sigmask(signal.SIG_BLOCK, {_LOSS})
     before = {number: signal.signal(number, interrupt) for number in _ENDING}
     try:

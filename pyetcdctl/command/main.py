@@ -19,9 +19,8 @@ from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLA
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    # As a program without handlers: Ctrl-C and a closed pipe end it, quietly.
+    # As a program without handlers: Ctrl-C ends it, quietly.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     status = 0
     try:
         run(sys.argv[1:])

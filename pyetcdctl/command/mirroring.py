@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.command import output
 from pyetcdctl.command.session import SERVER_ERROR, fail, fail_plainly
-from pyetcdctl.command.watches import outlive_connections
 from pyetcdctl.errors import (
     ClientError,
     ClusterUnavailable,
@@ -47,7 +46,6 @@ def mirror(session: Session) -> None:
     """Copy, and follow until Ctrl-C."""
     if len(session.operands) != 2:
         fail_plainly("mirror: two operands required: mirror <from> <to>")
-    outlive_connections()
     source, target = (session.client(endpoints=_endpoints(text)) for text in session.operands)
     _check_apart(source, target)
     prefix = requests.clean(session.flags["prefix"]).rstrip("/") or "/"

@@ -6,9 +6,11 @@ Go's encoding/json does, field by field in its order; no colour and no look at t
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Node, Result
@@ -18,15 +20,23 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"
 
 
 def out(text: str) -> None:
-    """Write to stdout."""
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()
+    """Write to stdout; nobody to read it ends the process, by SIGPIPE as any program."""
+    _write(sys.stdout.buffer, text)
 
 
 def err(text: str) -> None:
-    """Write to stderr."""
-    sys.stderr.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stderr.buffer.flush()
+    """Write to stderr, likewise."""
+    _write(sys.stderr.buffer, text)
+
+
+def _write(stream: BinaryIO, text: str) -> None:
+    try:
+        stream.write(text.encode("utf-8", "surrogateescape"))
+        stream.flush()
+    except BrokenPipeError:
+        # Python ignores the signal, so that a server's end is an error and not ours.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
 
 
 def go_json(text: str) -> str:

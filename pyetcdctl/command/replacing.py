@@ -16,7 +16,6 @@ from pyetcdctl.command import output
 from pyetcdctl.command.formatted import HEALTHY, health_of
 from pyetcdctl.command.members import check_peer_urls, in_order, start_lines
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail_plainly
-from pyetcdctl.command.watches import outlive_connections
 from pyetcdctl.errors import ClientError
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ def replace(session: Session) -> None:
     if not 1 <= len(session.operands) <= 2:
         fail_plainly("Provide the name or ID of a member, and its new peerURL if it has one")
     urls = check_peer_urls(session.operands[1].split(",")) if len(session.operands) == 2 else []
-    outlive_connections()
     first = session.client()
     try:
         members = in_order(first.members())

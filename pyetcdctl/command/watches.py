@@ -28,11 +28,6 @@ def end_quietly_on_interrupt() -> None:
     signal.signal(signal.SIGINT, end)
 
 
-def outlive_connections() -> None:
-    """From now on a connection that the other side has closed is an error, and no signal."""
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-
-
 def events(session: Session, key: str) -> Iterator[Result]:
     """The events behind the index that was given, each once."""
     client = session.client()
@@ -101,12 +96,7 @@ def _start(words: list[str], result: Result) -> Any:
     }
     program = words[0] if words else ""
     try:
-        return subprocess.Popen(
-            words,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL),
-        )
+        return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL)
     except (OSError, IndexError, ValueError) as error:
         if "/" in program:
             reason = os.strerror(getattr(error, "errno", None) or 2).lower()

@@ -19,7 +19,7 @@ lab: $(VENV)/run.stamp ## the talk's Lab 1 on three hosts made of namespaces (as
 	exec $(BIN)/python -m deploy.lab $(ARGS)
 
 test: tools $(VENV)/test.stamp ## set up, then run all tests
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 tools: ## install what the tests drive: a real etcd and its client, strace, curl
 	@.ci/tools

@@ -69,7 +69,8 @@ def state(host: Host) -> str:
     """All that a failed start could have left behind."""
     parts = [host.ip("-o", "link"), host.ip("address"), host.ip("route"), host.ip("neigh")]
     parts += [host.run("iptables", "-t", table, "-S") for table in ("nat", "filter")]
-    lines = "\n".join(parts).splitlines()
+    # An address that was given a moment ago is tentative, and then it is not.
+    lines = "\n".join(parts).replace(" tentative", "").splitlines()
     return "\n".join(line for line in lines if "lft" not in line and "172.17.8.1 " not in line)
 
 

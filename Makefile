@@ -18,8 +18,16 @@ cluster: $(VENV)/run.stamp ## set up, then run three members in this terminal, t
 lab: $(VENV)/run.stamp ## the talk's Lab 1 on three hosts made of namespaces (as root)
 	exec $(BIN)/python -m deploy.lab $(ARGS)
 
-test: tools $(VENV)/test.stamp ## set up, then run all tests
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+# Tests that crowd the machine, or watch the clock, have it for themselves; the others go in twos.
+ALONE := tests/cluster tests/durability tests/simulation tests/mutants tests/raft tests/deploy
+
+test: tools $(VENV)/test.stamp ## set up, then run all tests (ARGS: some)
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(addprefix --ignore=,$(ALONE))
+	$(BIN)/pytest $(ALONE)
+else
+	$(BIN)/pytest $(ARGS)
+endif
 
 tools: ## install what the tests drive: a real etcd and its client, strace, curl
 	@.ci/tools

@@ -138,6 +138,9 @@ class Transport:
             except (_Silent, _Stale):
                 connection.close()
                 raise ConnectionEnded("EOF") from None
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
             connection.close()
             raise

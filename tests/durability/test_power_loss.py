@@ -20,6 +20,7 @@ def total() -> Figures:
     return Figures()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_acknowledged_is_lost(seed: int, total: Figures) -> None:
     """Goal: after any power loss each acknowledged command is there with its modifiedIndex, and

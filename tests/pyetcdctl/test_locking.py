@@ -87,7 +87,7 @@ def test_a_lost_place_in_the_queue(client: Client, url: str, place: str) -> None
         waiter = Lock(other, place, ttl=1, value="waiter", wait_s=20)
         with Lock(client, place, ttl=5):
             taken = pool.submit(waiter.acquire)
-            until(lambda: queued(client, place) == 2, "it has queued")
+            until(lambda: waiter.key, "it has queued")
             first = waiter.key
             client.delete(first or "")
             until(lambda: waiter.key not in (None, first), "it has queued again")

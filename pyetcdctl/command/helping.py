@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def app() -> str:
     """The help text of the program."""
     commands = [(command.name, command.about) for command in COMMANDS]
-    flags = [_flag(flag) for flag in (*GLOBAL, HELP, VERSION_FLAG)]
+    flags = [flag_row(flag) for flag in (*GLOBAL, HELP, VERSION_FLAG)]
     return (
         f"NAME:\n   {NAME} - {ABOUT}\n\n"
         f"USAGE:\n   {NAME} [global options] command [command options] [arguments...]\n\n"
         f"VERSION:\n   {VERSION}\n\n"
-        f"COMMANDS:\n{_columns([*commands, HELP_LINE])}\n"
-        f"GLOBAL OPTIONS:\n{_columns(flags)}"
+        f"COMMANDS:\n{columns([*commands, HELP_LINE])}\n"
+        f"GLOBAL OPTIONS:\n{columns(flags)}"
     )
 
 
@@ -40,7 +40,7 @@ def command(path: str, command: Command) -> str:
     if command.description:
         text += f"\nDESCRIPTION:\n   {command.description}\n"
     if command.flags:
-        text += f"\nOPTIONS:\n{_columns(_flag(flag) for flag in command.flags)}   \n"
+        text += f"\nOPTIONS:\n{columns(flag_row(flag) for flag in command.flags)}   \n"
     return text
 
 
@@ -49,8 +49,8 @@ def group(path: str, group: Command) -> str:
     return (
         f"NAME:\n   {path} - {group.about}\n\n"
         f"USAGE:\n   {path} command [command options] [arguments...]\n\n"
-        f"COMMANDS:\n{_columns((each.name, each.about) for each in group.group)}\n"
-        f"OPTIONS:\n{_columns([_flag(HELP)])}   \n"
+        f"COMMANDS:\n{columns((each.name, each.about) for each in group.group)}\n"
+        f"OPTIONS:\n{columns([flag_row(HELP)])}   \n"
     )
 
 
@@ -60,8 +60,8 @@ def group_help(path: str, group: Command) -> str:
         f"NAME:\n   {path} - {group.about}\n\n"
         f"USAGE:\n   {path} [global options] command [command options] [arguments...]\n\n"
         f"VERSION:\n   {VERSION}\n\n"
-        f"COMMANDS:\n{_columns((each.name, each.about) for each in group.group)}\n"
-        f"GLOBAL OPTIONS:\n{_columns([_flag(HELP)])}"
+        f"COMMANDS:\n{columns((each.name, each.about) for each in group.group)}\n"
+        f"GLOBAL OPTIONS:\n{columns([flag_row(HELP)])}"
     )
 
 
@@ -70,13 +70,15 @@ def help_help() -> str:
     return f"NAME:\n    - {HELP_LINE[1]}\n\nUSAGE:\n    [command]\n"
 
 
-def _flag(flag: Flag) -> tuple[str, str]:
+def flag_row(flag: Flag) -> tuple[str, str]:
+    """A flag's row: its names, and what it is for."""
     value = "" if flag.kind == BOOL else f" {flag.called}"
     names = ", ".join(f"{'--' if len(name) > 1 else '-'}{name}{value}" for name in flag.names)
     return names, flag.about + (f" (default: {flag.shown})" if flag.shown else "")
 
 
-def _columns(rows: Iterable[tuple[str, str]]) -> str:
+def columns(rows: Iterable[tuple[str, str]]) -> str:
+    """Rows in two columns, as help texts have them."""
     rows = list(rows)
     width = max((len(first) for first, _second in rows), default=0)
     return "".join(f"   {first:{width}}  {second}\n" for first, second in rows)

@@ -191,15 +191,15 @@ def help_all() -> str:
     new_flags = [
         (f"{command.name} {names}", about)
         for command in COMMANDS
-        for names, about in map(helping._flag, command.more_flags)
+        for names, about in map(helping.flag_row, command.more_flags)
     ]
     formats = [
         ("-o yaml, -o table", "for keys, `ls`, `member list` and `cluster-health`"),
         ("--endpoints ...", "and all other global options are for the new commands, too"),
     ]
     return (
-        f"{helping.app()}\nMORE COMMANDS:\n{helping._columns(rows)}"
-        f"\nMORE OPTIONS:\n{helping._columns([*new_flags, *formats])}"
+        f"{helping.app()}\nMORE COMMANDS:\n{helping.columns(rows)}"
+        f"\nMORE OPTIONS:\n{helping.columns([*new_flags, *formats])}"
         "\n   `pyetcdctl help <command>` explains one, with examples;\n"
         "   `pyetcdctl help <command> --all` explains an old one with its new options.\n"
     )

@@ -88,7 +88,9 @@ def test_bash(shells: dict[str, str], url: str, line: str, expected: list[str]) 
     assert sorted(in_bash(line, shells)) == expected
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="Debian's package is fish")
+@pytest.mark.skipif(
+    shutil.which("fish") is None and not os.environ.get("CI"), reason="Debian's package is fish"
+)
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(("line", "expected"), CASES[:-1])
 def test_fish(shells: dict[str, str], line: str, expected: list[str]) -> None:
@@ -96,7 +98,9 @@ def test_fish(shells: dict[str, str], line: str, expected: list[str]) -> None:
     assert sorted(in_fish(line, shells)) == expected
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="Debian's package is zsh")
+@pytest.mark.skipif(
+    shutil.which("zsh") is None and not os.environ.get("CI"), reason="Debian's package is zsh"
+)
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(
     ("typed", "expected"),

@@ -13,6 +13,7 @@ from pyetcdctl.answers import Member, Node, Result
 from pyetcdctl.errors import (
     BadAnswer,
     BadEndpoint,
+    BadText,
     BadTLS,
     ClientError,
     ClusterUnavailable,
@@ -50,6 +51,7 @@ __all__ = [
     "BadAnswer",
     "BadEndpoint",
     "BadTLS",
+    "BadText",
     "Change",
     "Client",
     "ClientError",

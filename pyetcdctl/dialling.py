@@ -68,7 +68,10 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
     proxy = _proxy(endpoint)
     if proxy is None:
         return Line(_tcp(endpoint, deadline), host)
-    sock = _tcp(proxy, deadline)
+    try:
+        sock = _tcp(proxy, deadline)
+    except DialFailed as error:
+        raise DialFailed(f"proxyconnect tcp: {error}") from None
     if endpoint.scheme == "https":
         _tunnel(sock, endpoint, proxy)
         return Line(sock, host)
@@ -77,6 +80,8 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
 
 def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     port = int(endpoint.address.rpartition(":")[2])
+    if port >= 1 << 16:
+        raise DialFailed(f"dial tcp: address {port}: invalid port")
     try:
         found = socket.getaddrinfo(endpoint.host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
@@ -235,10 +240,21 @@ def _is_direct(endpoint: Endpoint) -> bool:
         return True
     listed = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
     for word in (word.strip().lower() for word in listed.split(",")):
+        if "/" in word and _is_within(host, word):
+            return True
         name = word.partition(":")[0] if word.count(":") == 1 else word
         if word and (word == "*" or host == name or host.endswith("." + name.lstrip("."))):
             return True
     return False
+
+
+def _is_within(host: str, network: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def _proxy_headers(proxy: Endpoint) -> dict[str, str]:

@@ -58,7 +58,7 @@ class Endpoint(NamedTuple):
             raise BadEndpoint(f'parse "{text}": first path segment in URL cannot contain colon')
         else:
             scheme, rest = "http", f"//{text}"
-        rest, _, query = rest.partition("?")
+        rest, _, query = rest.partition("#")[0].partition("?")
         if not rest.startswith("//"):
             rest = f"//{rest}"
         authority, slash, path = rest[2:].partition("/")
@@ -84,7 +84,7 @@ def _place(text: str, place: str) -> tuple[str, int | None]:
         port = port.removeprefix(":") if port.startswith(":") else port
     else:
         host, _, port = place.partition(":")
-    if port and not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
+    if port and not (port.isascii() and port.isdigit() and len(port) < 10):
         raise BadEndpoint(f'parse "{text}": invalid port ":{port}" after host')
     return host, int(port) if port else None
 
@@ -94,6 +94,8 @@ class Ring:
 
     def __init__(self, texts: Iterable[str], luck: random.Random | None = None) -> None:
         """Raises BadEndpoint."""
+        if isinstance(texts, str):
+            raise BadEndpoint(f"endpoints: a list of URLs is wanted, and not the text {texts!r}")
         self._luck = luck or random.Random()
         self._pinned = 0
         self._endpoints = self._shuffled([Endpoint.parse(text) for text in texts])

@@ -7,7 +7,7 @@
     |   |   EventIndexCleared (401), ... : see BY_CODE
     |-- Refused                    the server says no to a request about members, users or roles
     |-- BadAnswer                  what came back is no answer of an etcd
-    |-- BadEndpoint, BadTLS        the client was told nonsense
+    |-- BadEndpoint, BadTLS, BadText   the client was told nonsense
     |-- NoEndpoints                the members publish no client URLs
     |-- DeadlineExceeded           the total time-out ran out
     |-- ClusterUnavailable         every endpoint failed; .errors says how each one did
@@ -117,6 +117,10 @@ class BadAnswer(ClientError):
         "client: response is invalid json. The endpoint is probably not valid etcd cluster endpoint"
     )
     EMPTY: ClassVar[str] = "client: response body is empty"
+
+
+class BadText(ClientError):
+    """A key or a value that is no text."""
 
 
 class BadEndpoint(ClientError):

@@ -222,6 +222,8 @@ class Lock:
 
     def acquire(self) -> None:
         """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
+        if self._lease is not None:
+            raise RuntimeError(f"this lock on {self._key} is taken already: release it first")
         turn = self._turn = Turn(self._key, self._value, self._ttl)
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
@@ -354,6 +356,8 @@ class AsyncLock:
 
     async def acquire(self) -> None:
         """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
+        if self._lease is not None:
+            raise RuntimeError(f"this lock on {self._key} is taken already: release it first")
         turn = self._turn = Turn(self._key, self._value, self._ttl)
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:

@@ -10,6 +10,8 @@ import json
 import posixpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pyetcdctl.errors import BadText
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,7 +55,18 @@ def escape_path(path: str) -> str:
     return _escape(path, _PATH_SAFE)
 
 
+def is_text(text: str) -> bool:
+    """Whether a text can be sent: no half of a surrogate pair is in it."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _escape(text: str, safe: frozenset[int]) -> str:
+    if not is_text(text):
+        raise BadText(f"{text!r} cannot be sent: it has half of a surrogate pair in it")
     data = text.encode("utf-8", "surrogateescape")
     return "".join(chr(byte) if byte in safe else f"%{byte:02X}" for byte in data)
 

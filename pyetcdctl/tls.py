@@ -53,9 +53,7 @@ class TLS(NamedTuple):
             except ssl.SSLError as error:
                 if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
                     raise BadTLS("tls: private key does not match public key") from None
-                raise BadTLS(
-                    f"tls: failed to find PEM data in {self.cert_file} or {self.key_file}"
-                ) from None
+                raise BadTLS("tls: failed to find any PEM data in certificate input") from None
             except ValueError:
                 raise BadTLS(f"tls: the key in {self.key_file} needs a password") from None
         return context

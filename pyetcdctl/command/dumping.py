@@ -9,8 +9,8 @@ progress bar is for a terminal only, on stderr.
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyetcdctl import requests
@@ -29,6 +29,8 @@ _YAML_NAMES = (".yaml", ".yml")
 
 def dump(session: Session) -> None:
     """Write what is at and below a key."""
+    if len(session.operands) > 1:
+        fail_plainly(f"dump: one key is wanted, and not {session.operands[1]!r} as well")
     key, path = session.operand(0) or "/", session.flags["file"]
     wanted = session.settings["output"]
     if wanted not in ("simple", "json", "yaml"):
@@ -40,25 +42,48 @@ def dump(session: Session) -> None:
     if not path:
         output.out(text)
         return
-    part = f"{path}.part"
-    with open(part, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        _write(path, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        fail_plainly(f"dump: {path}: {(error.strerror or str(error)).lower()}")
     directories = sum("dir" in node for node in document["nodes"])
     keys = len(document["nodes"]) - directories
     output.err(f"dumped {_told(keys, directories)} to {path}\n")
 
 
+def _write(path: str, data: bytes) -> None:
+    """Write a file as a whole or not at all; what is no ordinary file is written into."""
+    place = os.path.realpath(path)
+    mode = os.stat(place).st_mode if os.path.exists(place) else None
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(place, "wb") as file:
+            file.write(data)
+        return
+    part = f"{place}.part"
+    try:
+        with open(part, "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(mode))
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, place)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
+
+
 def load(session: Session) -> None:
     """Create what a dump holds."""
+    if len(session.operands) > 1:
+        fail_plainly(f"load: one file is wanted, and not {session.operands[1]!r} as well")
     if session.flags["skip-existing"] and session.flags["replace"]:
         fail_plainly("--skip-existing and --replace cannot both be given")
     path = session.operand(0)
     try:
         if path is None or path == "-":
-            text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+            text = output.stdin().decode("utf-8", "surrogateescape")
         else:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()

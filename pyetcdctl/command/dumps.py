@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MARK: Final = "pyetcdctl-dump"
 VERSION: Final = 1
+# What a duration of Go can hold, in which servers count.
+TTL_MAX_S: Final = (1 << 63) // 1_000_000_000
 _FIELDS: Final = ("key", "dir", "value", "ttl")
 
 
@@ -112,8 +114,14 @@ def _entry(where: str, node: Any) -> Entry:
         raise Unusable(f"{where} has both dir and value, but a directory has no value")
     if not isinstance(value, str):
         raise Unusable(f"{where}.value is {value!r}, but has to be a text (in quotes)")
-    if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool) or ttl < 1):
-        raise Unusable(f"{where}.ttl is {ttl!r}, but has to be a whole number of seconds from 1 on")
+    for name, text in (("key", key), ("value", value)):
+        if not requests.is_text(text):
+            raise Unusable(f"{where}.{name} is {text!r}, but has to be a text: it is no UTF-8")
+    is_whole = isinstance(ttl, int) and not isinstance(ttl, bool)
+    if ttl is not None and not (is_whole and 1 <= ttl <= TTL_MAX_S):
+        raise Unusable(
+            f"{where}.ttl is {ttl!r}, but has to be a whole number of seconds, 1 to {TTL_MAX_S}"
+        )
     return Entry(key, value, is_dir, ttl)
 
 

@@ -53,7 +53,7 @@ def run(words: list[str]) -> None:
         output.out(helping.app())
     elif settings["version"]:
         output.out(f"{NAME} version: {VERSION}\nAPI version: 2\n")
-    elif not rest:
+    elif not rest or not rest[0]:
         output.out(helping.app())
     elif rest[0] in ("help", "h"):
         _help(rest[1:])

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Node, Result
@@ -21,18 +21,25 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"
 
 def out(text: str) -> None:
     """Write to stdout; nobody to read it ends the process, by SIGPIPE as any program."""
-    _write(sys.stdout.buffer, text)
+    _write(sys.stdout, text)
 
 
 def err(text: str) -> None:
     """Write to stderr, likewise."""
-    _write(sys.stderr.buffer, text)
+    _write(sys.stderr, text)
 
 
-def _write(stream: BinaryIO, text: str) -> None:
+def stdin() -> bytes:
+    """All of stdin; nothing if it is closed."""
+    return b"" if sys.stdin is None else sys.stdin.buffer.read()
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # it was closed before we began
+        return
     try:
-        stream.write(text.encode("utf-8", "surrogateescape"))
-        stream.flush()
+        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+        stream.buffer.flush()
     except BrokenPipeError:
         # Python ignores the signal, so that a server's end is an error and not ours.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

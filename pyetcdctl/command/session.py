@@ -8,7 +8,6 @@ about keys. Whatever ends a run early is an Exit.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from pyetcdctl.command import output
@@ -198,7 +197,7 @@ class Session:
         value = self.operand(1)
         if value is not None:
             return value
-        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+        text = output.stdin().decode("utf-8", "surrogateescape")
         if not text:
             fail("value required", BAD_ARGUMENTS)
         return text

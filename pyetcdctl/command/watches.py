@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pyetcdctl import requests
@@ -22,7 +21,6 @@ def end_quietly_on_interrupt() -> None:
     """From now on Ctrl-C is how it is meant to end."""
 
     def end(_signal: int, _frame: Any) -> None:
-        sys.stdout.buffer.flush()
         os._exit(0)
 
     signal.signal(signal.SIGINT, end)

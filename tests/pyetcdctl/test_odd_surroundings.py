@@ -1,0 +1,101 @@
+"""What a command does when what is around it is not as usual."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyetcdctl import BadEndpoint, BadText, Client
+from tests.pyetcdctl.running import run
+
+DUMP = {"pyetcdctl-dump": 1, "key": "/h", "nodes": [{"key": "/h/ok", "value": "1"}]}
+
+
+@pytest.mark.parametrize(
+    ("line", "closed", "code", "err"),
+    [
+        (["get", "KEY"], ">&-", 0, ""),
+        (["help"], ">&-", 0, ""),
+        (["set", "KEY"], "<&-", 1, "Error:  value required\n"),
+        (["load"], "<&-", 1, 'load: this is no dump: it has no field "pyetcdctl-dump"\n'),
+    ],
+)
+def test_a_closed_stream(
+    client: Client, url: str, place: str, line: list[str], closed: str, code: int, err: str
+) -> None:
+    """Goal: as etcdctl: nobody to print to is no failure, nothing to read is nothing. Method: the
+    shell closes it.
+    """
+    client.set(f"{place}/k", "v")
+    words = [word.replace("KEY", f"{place}/k") for word in line]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "pyetcdctl", *words],
+        env=os.environ | {"ETCDCTL_ENDPOINTS": url},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, err)
+
+
+def test_a_dump_goes_into_what_is_there(
+    client: Client, url: str, place: str, tmp_path: Path
+) -> None:
+    """Goal: a device stays one, a link leads where it led, a private file stays private. Method:
+    one of each.
+    """
+    client.set(f"{place}/k", "v")
+    real = tmp_path / "real.json"
+    real.write_text("old")
+    real.chmod(0o600)
+    (tmp_path / "link").symlink_to("real.json")
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    for name in ("link", "fifo"):
+        assert run(url, "dump", place, "--file", str(tmp_path / name)).code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+    assert json.loads(real.read_text())["key"] == place
+    assert json.loads(os.read(reader, 1 << 16))["key"] == place
+    os.close(reader)
+    said = run(url, "dump", place, "--file", str(tmp_path / "no" / "x"))
+    assert (said.code, said.err) == (
+        1,
+        f"dump: {tmp_path / 'no' / 'x'}: no such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "field"),
+    [
+        ({"key": "/h/x", "value": "\ud800"}, "value"),
+        ({"key": "/h/\ud800"}, "key"),
+        ({"key": "/h/x", "ttl": 99999999999999999999999}, "ttl"),
+    ],
+)
+def test_a_document_is_checked_before_the_first_write(
+    client: Client, url: str, node: dict[str, object], field: str
+) -> None:
+    """Goal: what no server takes is named, and nothing is written. Method: a good node in front."""
+    document = DUMP | {"nodes": [*DUMP["nodes"], node]}  # type: ignore[list-item]
+    said = run(url, "load", stdin=json.dumps(document))
+    assert said.code == 1
+    assert said.err.startswith(f"load: nodes[1].{field} is ")
+    assert run(url, "get", "/h/ok").code == 4
+
+
+def test_misuse_of_the_library_is_told(client: Client, place: str) -> None:
+    """Goal: a sentence for what cannot be meant. Method: half a character, a text for a list, a
+    lock that is held.
+    """
+    with pytest.raises(BadText, match="half of a surrogate pair"):
+        client.set(place, "\ud800")
+    with pytest.raises(BadEndpoint, match="a list of URLs"):
+        Client("http://127.0.0.1:2379")
+    with client.lock(place) as lock, pytest.raises(RuntimeError, match="taken already"):
+        lock.acquire()

@@ -7,7 +7,6 @@ exactly. A `ttl` of 0 and an `expiration` of "" mean that there is none.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pyetcdctl.errors import BadAnswer, EtcdError
@@ -34,14 +33,15 @@ class Node(NamedTuple):
         return below
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+# A tuple has an index() of its own, which nobody wants here; dataclasses would take the command
+# line a tenth of its time to import.
+class Result(NamedTuple):
     """The outcome of a request, or an event; `index` is the X-Etcd-Index of the answer."""
 
     action: str
     node: Node
     prev_node: Node | None = None
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]
 
 
 class Member(NamedTuple):

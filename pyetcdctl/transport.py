@@ -12,7 +12,6 @@ import http.client
 import io
 import select
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pyetcdctl import dialling
@@ -39,13 +38,12 @@ REDIRECTS_MAX: Final = 10
 _CHUNK_BYTES: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer with its body read."""
 
     status: int
     reason: str
-    index: str | None
+    index: str | None  # type: ignore[assignment]
     body: bytes
     location: str | None = None
 

@@ -13,8 +13,7 @@ Laws:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyetcdctl import requests
 from pyetcdctl.answers import Node, Result
@@ -36,14 +35,13 @@ _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 _PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One event, or a resync; `index` is where the next one goes on from."""
 
     action: str
     node: Node
     prev_node: Node | None
-    index: int
+    index: int  # type: ignore[assignment]
     differences: tuple[Change, ...] = ()
 
 

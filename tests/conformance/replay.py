@@ -58,13 +58,15 @@ def _await_expiry(server: Server) -> None:
 
 
 def _compare(example: Example, got: Response) -> list[str]:
-    expected = example.expected
+    expected, ignore = example.expected, IGNORE
     if "member id (time based)" in example.volatile:
         # The order of members follows the ids; an array's order is masked with them.
         expected = replace(expected, body=_TIMED_ID.sub(b'{"id":"<id>"', expected.body))
         got = replace(got, body=_TIMED_ID.sub(b'{"id":"<id>"', got.body))
+        # An id has no leading zeros: one in sixteen is a digit shorter.
+        ignore |= {"content-length"}
     is_sorted = b"sorted=true" in example.request.target
-    return differences(expected, got, unsorted=not is_sorted, ignore=IGNORE)
+    return differences(expected, got, unsorted=not is_sorted, ignore=ignore)
 
 
 def _watch(example: Example, server: Server) -> list[str]:

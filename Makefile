@@ -19,7 +19,7 @@ lab: $(VENV)/run.stamp ## the talk's Lab 1 on three hosts made of namespaces (as
 	exec $(BIN)/python -m deploy.lab $(ARGS)
 
 # Tests that crowd the machine, or watch the clock, have it for themselves; the others go in twos.
-ALONE := tests/cluster tests/etcdctl tests/flannel tests/durability tests/simulation tests/mutants tests/raft tests/deploy
+ALONE := tests/cluster tests/durability tests/simulation tests/mutants tests/raft tests/deploy
 
 test: tools $(VENV)/test.stamp ## set up, then run all tests (ARGS: some)
 ifeq ($(strip $(ARGS)),)

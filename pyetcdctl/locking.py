@@ -25,6 +25,7 @@ import asyncio
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -255,26 +256,34 @@ class Lock:
 
     def _step(self, turn: Turn, left_s: float) -> None:
         request, sent_s, had = turn.request(), now_s(), turn.key
-        try:
-            outcome: Result | ClientError = self._ask(request, left_s)
-        except ClientError as error:
-            outcome = error
-        turn.took(request, outcome)
+        if request.method == "POST":
+            self._create(turn, request)
+        else:
+            turn.took(request, self._ask(request, left_s))
         if turn.key != had:
             self._keep(turn.key, sent_s)
         self._is_lost(turn)
         if turn.pause_s:
             time.sleep(turn.pause_s)
 
-    def _ask(self, request: requests.Request, left_s: float) -> Result:
-        if not request.waits:
-            return self._asking.keys(request)
-        patient = self._asking.twin()
-        patient.limit(timeout_s=left_s, total_timeout_s=left_s)
+    def _create(self, turn: Turn, request: requests.Request) -> None:
+        # In a thread: an exception out of a signal's handler ends the waiting, but not the taking
+        # of the answer. A key that is not known to be ours would not be removed.
+        with ThreadPoolExecutor(1, "lock-create") as pool:
+            pool.submit(lambda: turn.took(request, self._ask(request, 0.0))).result()
+
+    def _ask(self, request: requests.Request, left_s: float) -> Result | ClientError:
         try:
-            return patient.keys(request._replace(waits=False))
-        finally:
-            patient.close()
+            if not request.waits:
+                return self._asking.keys(request)
+            patient = self._asking.twin()
+            patient.limit(timeout_s=left_s, total_timeout_s=left_s)
+            try:
+                return patient.keys(request._replace(waits=False))
+            finally:
+                patient.close()
+        except ClientError as error:
+            return error
 
     def _keep(self, key: str | None, sent_s: float) -> None:
         if self._lease is not None:
@@ -388,19 +397,37 @@ class AsyncLock:
 
     async def _step(self, turn: Turn, left_s: float) -> None:
         request, sent_s, had = turn.request(), now_s(), turn.key
-        try:
-            async with asyncio.timeout(left_s if request.waits else None):
-                outcome: Result | ClientError = await self._asking.keys(request)
-        except ClientError as error:
-            outcome = error
-        except TimeoutError:
-            outcome = DeadlineExceeded()
-        turn.took(request, outcome)
+        if request.method == "POST":
+            await self._create(turn, request)
+        else:
+            turn.took(request, await self._ask(request, left_s))
         if turn.key != had:
             await self._keep(turn.key, sent_s)
         await self._is_lost(turn)
         if turn.pause_s:
             await asyncio.sleep(turn.pause_s)
+
+    async def _create(self, turn: Turn, request: requests.Request) -> None:
+        # A cancellation ends the waiting, but not the taking of the answer, as above.
+        async def ask() -> None:
+            turn.took(request, await self._ask(request, 0.0))
+
+        asking = asyncio.create_task(ask())
+        try:
+            await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            with suppress(ClientError):
+                await asking
+            raise
+
+    async def _ask(self, request: requests.Request, left_s: float) -> Result | ClientError:
+        try:
+            async with asyncio.timeout(left_s if request.waits else None):
+                return await self._asking.keys(request)
+        except ClientError as error:
+            return error
+        except TimeoutError:
+            return DeadlineExceeded()
 
     async def _keep(self, key: str | None, sent_s: float) -> None:
         if self._lease is not None:

@@ -1,6 +1,7 @@
 """Locks: one holder, in the order of the queue, and a loss is told."""
 
 import asyncio
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import pytest
 from pyetcdctl import AsyncClient, Client, ClusterUnavailable, NotADirectory
 from pyetcdctl.answers import Node, Result
 from pyetcdctl.locking import AsyncLock, Lock, LockLost, LockTimeout, Turn
+from pyetcdctl.requests import Request
 from tests.clients.waiting import until
 from tests.server.members import cluster, leader_of
 
@@ -133,6 +135,58 @@ async def test_an_async_loss_ends_the_block(url: str, place: str) -> None:
 
         with pytest.raises(LockLost):
             await hold()
+
+
+class Interruption(Exception):
+    """What a signal's handler raises."""
+
+
+def test_an_interruption_loses_no_answer(client: Client, place: str) -> None:
+    """Goal: who is interrupted while its place in the queue is made leaves it. Method: the signal
+    comes when the server has made the key and the client has not read of it."""
+
+    def late(request: Request) -> Result:
+        answer = real(request)
+        if request.method == "POST":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            until(was_interrupted.is_set, "the handler has run")
+        return answer
+
+    def interrupt(_number: int, _frame: object) -> None:
+        was_interrupted.set()
+        raise Interruption
+
+    was_interrupted = threading.Event()
+    lock = Lock(client, place, ttl=60)
+    real = lock._asking.keys
+    lock._asking.keys = late  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(Interruption):
+            lock.acquire()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert queued(client, place) == 0
+
+
+async def test_a_cancellation_loses_no_answer(url: str, place: str) -> None:
+    """Goal: the same for an event loop. Method: cancel between the key and the answer."""
+    async with AsyncClient([url]) as client:
+        lock = AsyncLock(client, place, ttl=60)
+        real = lock._asking.keys
+
+        async def late(request: Request) -> Result:
+            answer = await real(request)
+            if request.method == "POST":
+                taking.cancel()
+                await asyncio.sleep(0)
+            return answer
+
+        lock._asking.keys = late  # type: ignore[method-assign]
+        taking = asyncio.create_task(lock.acquire())
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert not (await client.get(place)).node.nodes
 
 
 async def test_an_async_waiter_gives_up(url: str, place: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.clients.waiting import until
-from tests.flannel.hosts import Wire
+from tests.flannel.hosts import Host, Wire
 from tests.oracle.process import ROOT, Server, find_etcd
 from tests.oracle.wire import Request
 
@@ -146,3 +146,68 @@ class WireStore:
     def _answers(self) -> bool:
         body = self._wire.run("curl", "-sm", "2", f"{self.url}/version", check=False)
         return "etcdcluster" in body and "not_decided" not in body
+
+
+class Members:
+    """Three members of ours, one on each of three hosts, at the talk's addresses."""
+
+    def __init__(self, hosts: list[Host], directory: Path) -> None:
+        self._hosts = hosts
+        self._directory = directory
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.urls = [f"http://{host.address}:2379" for host in hosts]
+
+    def start(self, *numbers: int) -> "Members":
+        """Run those, or all, on the same data as before."""
+        chosen = numbers or range(len(self._hosts))
+        for number in chosen:
+            self._processes[number] = self._spawn(number)
+        for number in chosen:
+            until(lambda n=number: self._answers(n), "the member is ready", deadline_s=READY_S)  # type: ignore[misc]
+        return self
+
+    def kill(self, *numbers: int) -> None:
+        """As a crash, of those or of all."""
+        for number in numbers or tuple(self._processes):
+            process = self._processes.pop(number)
+            process.kill()
+            process.wait()
+
+    def leader(self) -> int:
+        """Whose stats say so."""
+        for number in self._processes:
+            answer = json.loads(self._curl(number, f"{self.urls[number]}/v2/stats/self"))
+            if answer["state"] == "StateLeader":
+                return number
+        raise AssertionError("nobody leads")
+
+    def operator(self) -> Operator:
+        """Somebody who asks the first member that runs."""
+
+        def ask(method: str, target: str, body: str) -> bytes:
+            number = min(self._processes)
+            line = ["-X", method, f"{self.urls[number]}{target}"]
+            line += ["-H", f"Content-Type: {FORM}", "--data", body] if body else []
+            return self._curl(number, *line).encode()
+
+        return Operator(ask, f"/{uuid.uuid4().hex}/network")
+
+    def _spawn(self, number: int) -> "subprocess.Popen[bytes]":
+        host, url = self._hosts[number], self.urls[number]
+        peers = [f"http://{each.address}:2380" for each in self._hosts]
+        line = [
+            sys.executable, "-m", "server", "--name", host.name,
+            "--data-dir", str(self._directory / f"{host.name}.etcd"),
+            "--listen-client-urls", url, "--advertise-client-urls", url,
+            "--listen-peer-urls", peers[number], "--initial-advertise-peer-urls", peers[number],
+            "--initial-cluster",
+            ",".join(f"{each.name}={peer}" for each, peer in zip(self._hosts, peers, strict=True)),
+        ]  # fmt: skip
+        return host.start(line, self._directory / f"{host.name}.log", PYTHONPATH=str(ROOT))
+
+    def _answers(self, number: int) -> bool:
+        line = ("curl", "-sm", "2", f"{self.urls[number]}/health")
+        return '"true"' in self._hosts[number].run(*line, check=False)
+
+    def _curl(self, number: int, *words: str) -> str:
+        return self._hosts[number].run("curl", "-sS", "-m", "20", *words)

@@ -63,7 +63,7 @@ def test_a_cluster_under_load_and_harm(
 @pytest.mark.timeout(GRACE_S + 60)
 def test_the_campaign_finds_nothing_wrong_with_a_real_etcd() -> None:
     """Goal: no false alarms. Method: the same campaign on the server that sets the standard."""
-    done = _campaign("--kind", "etcd", "--seed", "3", minutes=0.5)
+    done = _campaign("--kind", "etcd", "--seed", "3", minutes=0.4)
     assert done.returncode == 0, done.stdout
 
 
@@ -80,7 +80,7 @@ def test_the_campaign_has_eyes(module: str, only: str, rules: tuple[str, ...]) -
     quorum reads are stale. Method: such servers, and the faults that bring it out."""
     kind = f"pyetcd:tests.cluster.planted.{module}"
     snapshots = ("--snapshot-count", "1000000")
-    done = _campaign("--kind", kind, "--only", only, "--no-disks", *snapshots, minutes=0.5)
+    done = _campaign("--kind", kind, "--only", only, "--no-disks", *snapshots, minutes=0.3)
     assert done.returncode == 1, done.stdout
     found = re.findall(r"^VIOLATION (\w+):", done.stdout, re.MULTILINE)
     assert set(found) & set(rules), done.stdout

@@ -2,7 +2,7 @@
 
 Laws: names carry our process id; whatever was made is removed at the end of the `with`, and what a
 killed run left is removed by the next; processes started here die with the test process. Wants
-root.
+root. (The hosts of deploy.lab live in a room, whose first process a test process cannot be.)
 """
 
 import atexit

@@ -74,7 +74,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             _write_subnet_file(options, network, keeper.subnet, backend.mtu)
             notify.ready(environ)
             await _until_lost(options, work, guard)
-    except KernelError as error:
+    except (BackendError, KernelError) as error:
         raise Failure(str(error)) from None
 
 

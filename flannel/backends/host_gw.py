@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import BackendError
+from flannel.backends.gateways import Subnets, remove_orphans
 from flannel.interfaces import External
 from flannel.kernel import Kernel, KernelError, Route
 from flannel.lease import Lease
@@ -26,8 +27,7 @@ class HostGW:
 
     kernel: Kernel
     external: External
-    network: IPv4Network
-    subnet_length: int
+    subnets: Subnets
     kind: str = "host-gw"
     _routes: dict[IPv4Network, Route] = field(default_factory=dict)
 
@@ -53,18 +53,7 @@ class HostGW:
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Remove routes through this interface to subnets that nobody has any more."""
-        leased = {lease.subnet for lease in leases}
-        for route in await self.kernel.routes():
-            if (
-                route.is_ours
-                and route.gateway
-                and route.index == self.external.link.index
-                and route.destination.prefixlen == self.subnet_length
-                and route.destination.subnet_of(self.network)
-                and route.destination not in leased
-            ):
-                _log.info("Removing the route to %s, which nobody leases", route.destination)
-                await self.kernel.remove_route(route)
+        await remove_orphans(self.kernel, self.external.link.index, self.subnets, leases)
 
     async def add(self, lease: Lease) -> None:
         """Route a subnet through its host."""

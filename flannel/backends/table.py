@@ -10,6 +10,7 @@ from flannel import config
 from flannel.backends import udp, vxlan
 from flannel.backends.alloc import Alloc
 from flannel.backends.backend import Backend
+from flannel.backends.gateways import Subnets
 from flannel.backends.host_gw import HostGW
 from flannel.config import ConfigError, NetworkConfig
 from flannel.interfaces import External
@@ -56,13 +57,15 @@ def _vxlan(network: NetworkConfig) -> Make:
         direct_routing=bool(config.option(options, "DirectRouting", bool, False)),
         learning=bool(config.option(options, "Learning", bool, False)),
     )
-    return lambda place: vxlan.VXLAN(place.kernel, place.external, settings)
+    return lambda place: vxlan.VXLAN(place.kernel, place.external, _subnets(network), settings)
 
 
 def _host_gw(network: NetworkConfig) -> Make:
-    return lambda place: HostGW(
-        place.kernel, place.external, network.network, network.subnet_length
-    )
+    return lambda place: HostGW(place.kernel, place.external, _subnets(network))
+
+
+def _subnets(network: NetworkConfig) -> Subnets:
+    return Subnets(network.network, network.subnet_length)
 
 
 def _udp(network: NetworkConfig) -> Make:

@@ -11,7 +11,8 @@ subnet but the address SUBNET.0/32 of the device, which packets sent by the host
 
 Laws: a device that agrees with what is asked for is kept, so the MAC that others learnt stays;
 a step that fails undoes the ones before it; what the device holds for leases that are no more is
-removed when the first list of leases is seen.
+removed when the first list of leases is seen. A device that somebody deletes ends the run: what is
+started again makes all of it anew.
 """
 
 import asyncio
@@ -23,12 +24,14 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import gojson
 from flannel.backends.backend import BackendError
+from flannel.backends.gateways import Subnets, remove_orphans
 from flannel.device import OVERHEAD_BYTES, Vxlan, difference
 from flannel.interfaces import External
 from flannel.kernel import HOST_BITS, Kernel, KernelError, Link, Neighbour, Route
 from flannel.lease import Lease, LeaseError
 
 MAC_BYTES = 6
+CHECK_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class VXLAN:
 
     kernel: Kernel
     external: External
+    subnets: Subnets
     settings: Settings
     kind: str = "vxlan"
     _link: Link | None = None
@@ -101,7 +105,7 @@ class VXLAN:
             found = None
         if found is None:
             self._is_made = True
-            await self.kernel.add_vxlan(self.name, wanted, _new_mac(), self.mtu)
+            await self._make(wanted)
             found = await self.kernel.link(self.name)
         elif found.mtu != self.mtu:
             await self.kernel.set_mtu(found, self.mtu)
@@ -136,7 +140,8 @@ class VXLAN:
             await self.kernel.remove_link(made)
 
     async def begin(self, leases: Collection[Lease]) -> None:
-        """Clear the device of what no lease accounts for."""
+        """Clear the device, and the ways past it, of what no lease accounts for."""
+        await remove_orphans(self.kernel, self.external.link.index, self.subnets, leases)
         paths = [path for lease in leases if self.serves(lease) for path in self._tunnels(lease)]
         arp, fdb = {path.arp for path in paths}, {path.fdb for path in paths}
         routes = {(path.route.destination, path.route.gateway) for path in paths}
@@ -177,12 +182,34 @@ class VXLAN:
                 await self._put_up(other)
 
     async def run(self) -> None:
-        """The kernel does it all."""
-        await asyncio.Event().wait()
+        """The kernel does it all, as long as it has the device."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            try:
+                found = await self.kernel.link(self.name)
+            except KernelError as error:
+                _log.error("%s", error)
+                continue
+            if found is None or found.index != self.link.index:
+                raise BackendError(
+                    f"{self.name} is not there any more: somebody has deleted it; start again to "
+                    "have it and the ways through it back"
+                )
 
     def serves(self, lease: Lease) -> bool:
         """Leases of hosts with a vxlan device."""
         return lease.attributes.backend_type == self.kind
+
+    async def _make(self, wanted: Vxlan) -> None:
+        try:
+            await self.kernel.add_vxlan(self.name, wanted, _new_mac(), self.mtu)
+        except KernelError as error:
+            for link in await self.kernel.links():
+                if link.vxlan and link.vxlan.vni == wanted.vni:
+                    raise BackendError(
+                        f"{error}: {link.name} has the VNI {wanted.vni} already"
+                    ) from None
+            raise
 
     def _unusable(self, wanted: Vxlan, found: Link) -> str:
         if found.vxlan is None:

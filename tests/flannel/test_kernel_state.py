@@ -149,9 +149,15 @@ def test_vxlan_with_direct_routing(scene: Scene) -> None:
     daemon = scene.daemon({"Type": "vxlan", "DirectRouting": True})
     scene.operator.set("subnets/172.24.203.0-24", far)
     daemon.start().ready()
-    scene.has("172.24.200.0/24 via 172.17.8.102 dev eth1", ROUTE_203)
+    direct = "172.24.200.0/24 via 172.17.8.102 dev eth1"
+    scene.has(direct, ROUTE_203)
     assert scene.arp() == ["172.24.203.0 lladdr 1a:a8:e4:76:ff:e8 PERMANENT"]
     assert scene.fdb() == ["1a:a8:e4:76:ff:e8 dst 192.0.2.5 self permanent"]
+    assert daemon.stop() == 0
+    scene.has(direct, ROUTE_203)
+    scene.host.ip("route", "add", "172.24.77.0/24", "via", "172.17.8.98")
+    daemon.start().ready()
+    scene.has(direct, ROUTE_203)
     scene.operator.delete("subnets/172.24.200.0-24")
     scene.operator.delete("subnets/172.24.203.0-24")
     scene.has()
@@ -170,6 +176,35 @@ def test_vxlan_with_a_cloned_host(scene: Scene) -> None:
     until(lambda: f"{MAC} dst 172.17.8.102 self permanent" in scene.fdb(), "the other is back")
     scene.has(ROUTE_200, ROUTE_203)
     daemon.stop()
+
+
+def test_vxlan_whose_device_is_deleted(scene: Scene) -> None:
+    """The daemon says so and ends, so that its service manager starts it again; then all is back,
+    with the same lease."""
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    name = scene.operator.lease_of(scene.host.address)
+    scene.host.ip("link", "delete", "flannel.1")
+    assert daemon.exits() == 1
+    assert "flannel.1 is not there any more: somebody has deleted it" in daemon.log()
+    daemon.start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    assert scene.operator.lease_of(scene.host.address) == name
+    daemon.stop()
+
+
+def test_vxlan_whose_vni_is_taken(scene: Scene) -> None:
+    """Who has it is said, and nothing is leased or left behind."""
+    scene.host.ip("link", "add", "other", "type", "vxlan", "id", "1", "dstport", "8472",
+                  "dev", "eth1")  # fmt: skip
+    try:
+        daemon = scene.daemon({"Type": "vxlan"}).start()
+        assert daemon.exits() == 1
+    finally:
+        scene.host.ip("link", "delete", "other")
+    assert "making vxlan device flannel.1: file exists: other has the VNI 1 already" in daemon.log()
+    assert not scene.operator.lease_of(scene.host.address)
+    scene.has()
 
 
 def test_vxlan_options_and_a_device_that_does_not_fit(scene: Scene) -> None:

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
     from pyetcdctl.leases import AsyncLease, Lease, LeaseLost
-    from pyetcdctl.locking import AsyncLock, Lock, LockLost, LockTimeout
+    from pyetcdctl.locking import AsyncLock, Lock
+    from pyetcdctl.turn import LockLost, LockTimeout
 
 __all__ = [
     "RESYNC",
@@ -91,8 +92,8 @@ _LATER: Final = {
     "Lease": "leases",
     "LeaseLost": "leases",
     "Lock": "locking",
-    "LockLost": "locking",
-    "LockTimeout": "locking",
+    "LockLost": "turn",
+    "LockTimeout": "turn",
 }
 
 

@@ -22,143 +22,26 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyetcdctl import requests
-from pyetcdctl.errors import (
-    BadAnswer,
-    ClientError,
-    ClusterUnavailable,
-    DeadlineExceeded,
-    EndpointFailed,
-    EtcdError,
-    EventIndexCleared,
-    KeyNotFound,
-    RaftFailed,
-)
+from pyetcdctl.errors import ClientError, DeadlineExceeded, EtcdError
 from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
+from pyetcdctl.turn import LockLost, Turn, as_lock, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pyetcdctl.answers import Node, Result
+    from pyetcdctl.answers import Result
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
 
 TTL_S: Final = 10
-_POLL_S: Final = 10.0
-"""How long one question for the key in front may stay open: a member may be silently gone."""
-_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
-_PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
 _REMOVALS_MAX: Final = 3
-
-
-class LockLost(LeaseLost):
-    """The lock went to somebody else, or may have."""
-
-
-class LockTimeout(ClientError):
-    """The lock was not got in the time given."""
-
-    def __init__(self, key: str, wait_s: float) -> None:
-        super().__init__(f"the lock {key} was not got within {wait_s:g} s")
-
-
-class Turn:
-    """One place in the queue, without I/O: what to ask next, and what an answer means."""
-
-    def __init__(self, directory: str, value: str, ttl: int) -> None:
-        self.directory = directory
-        self._value = value
-        self._ttl = ttl
-        self._front: tuple[str, int] | None = None
-        self._has_to_look = False
-        self._failures = 0
-        self.key: str | None = None
-        self.index = 0
-        self.is_first = False
-
-    @property
-    def poll_s(self) -> float:
-        """How long a question may stay open; whoever lost its place notices then."""
-        return min(_POLL_S, self._ttl)
-
-    @property
-    def pause_s(self) -> float:
-        """How long to wait before the next question."""
-        return _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
-
-    def request(self) -> requests.Request:
-        """The next question."""
-        if self._front is not None:
-            key, index = self._front
-            return requests.wait(key, recursive=False, wait_index=index + 1)
-        if self.key is None and not self._has_to_look:
-            request = requests.post(self.directory, self._value, ttl=self._ttl)
-            return request._replace(one_shot=True)
-        return requests.get(self.directory, recursive=False, sort=True, quorum=True)
-
-    def lose(self) -> None:
-        """The key is not ours any more: queue again."""
-        self.key, self._front, self.is_first = None, None, False
-
-    def took(self, request: requests.Request, outcome: Result | ClientError) -> None:
-        """Take an answer. Raises what makes queueing impossible."""
-        self._front = None
-        if request.method == "POST":
-            # If it failed, look: that finds an endpoint that answers.
-            self._has_to_look = isinstance(outcome, ClientError)
-        elif not request.waits:
-            self._has_to_look = False
-        if isinstance(outcome, ClientError):
-            self._failed(request, outcome)
-            return
-        self._failures = 0
-        if request.method == "POST":
-            self.key, self.index = outcome.node.key, outcome.node.created_index
-        elif not request.waits and self.key is not None:
-            self._look(outcome)
-
-    def _failed(self, request: requests.Request, error: ClientError) -> None:
-        if request.waits and isinstance(error, EventIndexCleared | DeadlineExceeded):
-            return
-        if isinstance(error, KeyNotFound) and not request.waits and request.method == "GET":
-            self.lose()
-            return
-        if isinstance(error, EtcdError) and not isinstance(error, RaftFailed):
-            raise error
-        if not isinstance(error, _PASSING):
-            raise error
-        self._failures += 1
-        self._has_to_look = True
-
-    def _look(self, listing: Result) -> None:
-        queue = sorted(filter(None, map(_place, listing.node.nodes or ())))
-        mine = next((place for place in queue if place[1] == self.key), None)
-        if mine is None:
-            self.lose()
-            return
-        before = queue[: queue.index(mine)]
-        self.is_first = not before
-        if before:
-            self._front = before[-1][1], listing.index
-
-
-def _place(node: Node) -> tuple[int, str] | None:
-    """A key's number, and the key."""
-    number = node.key.rpartition("/")[2]
-    return (int(number), node.key) if number.isdecimal() and not node.dir else None
-
-
-def own_name() -> str:
-    """What a key says of its holder unless told otherwise: host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Lock:
@@ -199,7 +82,7 @@ class Lock:
     def lost(self) -> LockLost | None:
         """Why it is lost; None while it is not."""
         lost = None if self._lease is None else self._lease.lost
-        return None if lost is None else _as_lock(lost)
+        return None if lost is None else as_lock(lost)
 
     def check(self) -> None:
         """Raise LockLost if it is lost."""
@@ -229,7 +112,7 @@ class Lock:
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
             while not turn.is_first or self._is_lost(turn):
-                left_s = _left(deadline_s, self._wait_s, turn)
+                left_s = turn.left_s(deadline_s, self._wait_s)
                 self._step(turn, left_s)
         except BaseException:
             self.release()
@@ -297,7 +180,7 @@ class Lock:
     def _tell(self, lost: LeaseLost) -> None:
         # A place in the queue that is lost is no lock lost.
         if self._turn.is_first and self._on_lost is not None:
-            self._on_lost(_as_lock(lost))
+            self._on_lost(as_lock(lost))
 
 
 class AsyncLock:
@@ -337,7 +220,7 @@ class AsyncLock:
     def lost(self) -> LockLost | None:
         """Why it is lost; None while it is not."""
         lost = None if self._lease is None else self._lease.lost
-        return None if lost is None else _as_lock(lost)
+        return None if lost is None else as_lock(lost)
 
     def check(self) -> None:
         """Raise LockLost if it is lost."""
@@ -371,7 +254,7 @@ class AsyncLock:
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
             while not turn.is_first or await self._is_lost(turn):
-                left_s = _left(deadline_s, self._wait_s, turn)
+                left_s = turn.left_s(deadline_s, self._wait_s)
                 await self._step(turn, left_s)
         except BaseException:
             await self.release()
@@ -443,24 +326,10 @@ class AsyncLock:
         if not self._turn.is_first:
             return
         if self._on_lost is not None:
-            self._on_lost(_as_lock(lost))
+            self._on_lost(as_lock(lost))
         elif self._block is not None:
             self._has_cancelled = True
             self._block.cancel()
-
-
-def _as_lock(lost: LeaseLost) -> LockLost:
-    return LockLost(lost.key, lost.why)
-
-
-def _left(deadline_s: float | None, wait_s: float | None, turn: Turn) -> float:
-    """How long the next question may stay open; nobody gives up before having looked."""
-    if deadline_s is None or wait_s is None:
-        return turn.poll_s
-    left_s = deadline_s - time.monotonic()
-    if left_s <= 0 and (turn.request().waits or turn.pause_s):
-        raise LockTimeout(turn.directory, wait_s)
-    return max(0.001, min(turn.poll_s, left_s))
 
 
 def _remove(client: Client, key: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from pyetcdctl import AsyncClient, Client, ClusterUnavailable, NotADirectory
 from pyetcdctl.answers import Node, Result
-from pyetcdctl.locking import AsyncLock, Lock, LockLost, LockTimeout, Turn
+from pyetcdctl.locking import AsyncLock, Lock
 from pyetcdctl.requests import Request
+from pyetcdctl.turn import LockLost, LockTimeout, Turn
 from tests.clients.waiting import until
 from tests.server.members import cluster, leader_of
 

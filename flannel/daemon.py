@@ -183,7 +183,8 @@ def _write_subnet_file(
     try:
         env_file.write(options.subnet_path, text)
     except OSError as error:
-        _log.warning("Failed to write subnet file: %s", error)
+        reason = (error.strerror or str(error)).lower()
+        _log.warning("Failed to write subnet file %s: %s", options.subnet_file, reason)
         return
     _log.info("Wrote subnet file to %s", options.subnet_file)
 

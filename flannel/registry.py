@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from flannel.config import ConfigError
 from flannel.lease import TTL_S, Attributes, Lease, LeaseError, name_of, parse_attributes, subnet_of
 from pyetcdctl import (
     AsyncClient,
@@ -94,8 +95,11 @@ class Registry:
         self._said: set[str] = set()
 
     async def config(self) -> str:
-        """The network config's text."""
-        result = await self._client.get(f"{self._prefix.rstrip('/')}/config", quorum=True)
+        """The network config's text; raises ConfigError if there is a directory in its place."""
+        key = f"{self._prefix.rstrip('/')}/config"
+        result = await self._client.get(key, quorum=True)
+        if result.node.dir:
+            raise ConfigError(f"{key} is a directory, but has to be a key with the config as JSON")
         return result.node.value
 
     async def listing(self) -> Listing:

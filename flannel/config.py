@@ -103,6 +103,8 @@ def _network(document: gojson.Fields) -> IPv4Network:
     else:
         if network.prefixlen == 0:
             raise ConfigError(f"Network {text} is every address there is: give a part of it")
+        if not ip.is_host(network.network_address):
+            raise ConfigError(f"Network {text} has no addresses that containers can have")
         return network
     try:
         IPv6Network(text, strict=False)

@@ -3,9 +3,9 @@
     interface -> config -> backend prepared -> lease -> backend started -> rules -> subnet.env
     -> READY=1 -> news of leases, renewal, rules and packets, until a signal or the lease is lost
 
-Laws: until READY a failure or a signal leaves the kernel as it was found; after it nothing is taken
-down, so packets flow while the daemon is away. What may come right by itself (a store that is away,
-a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
+Laws: until READY a failure or a signal leaves links and routes as they were found; after it nothing
+is taken down, so packets flow while the daemon is away. What may come right by itself (a store that
+is away, a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
 """
 
 import asyncio
@@ -66,13 +66,13 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             backend = _backend(network, table.Place(kernel, external))
             try:
                 keeper = await _start(options, network, external, registry, backend)
+                guard = await _rules(options, network, keeper.subnet)
+                _write_subnet_file(options, network, keeper.subnet, backend.mtu)
             except BaseException:
                 await backend.undo()
                 raise
-            work = Work(network, external, registry, backend, keeper)
-            guard = await _rules(options, network, keeper.subnet)
-            _write_subnet_file(options, network, keeper.subnet, backend.mtu)
             notify.ready(environ)
+            work = Work(network, external, registry, backend, keeper)
             await _until_lost(options, work, guard)
     except (BackendError, KernelError) as error:
         raise Failure(str(error)) from None
@@ -114,7 +114,7 @@ async def _healthz(stack: contextlib.AsyncExitStack, options: Options) -> None:
     where = f"{options.healthz_ip}:{options.healthz_port}"
     try:
         server = await healthz.serve(options.healthz_ip, options.healthz_port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise Failure(f"Start healthz server error: cannot listen on {where}: {error}") from None
     _log.info("Start healthz server on %s", where)
     stack.callback(server.close)
@@ -202,7 +202,8 @@ async def _until_lost(options: Options, work: Work, guard: iptables.Guard) -> No
 
 async def _hear(work: Work) -> None:
     """Take news of leases until ours is lost."""
-    peers = Peers(work.backend, work.keeper.subnet, work.external.public_ip)
+    network = work.network.network
+    peers = Peers(work.backend, network, work.keeper.subnet, work.external)
     _log.info("Watching for new subnet leases")
     async for news in follow(work.registry):
         if not await work.keeper.hear(news):

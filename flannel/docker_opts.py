@@ -13,6 +13,7 @@ script. The output is replaced whole. Exit code 1 for anything wrong, with a sen
 
 import getopt
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ FLANNEL_ENV = Path("/run/flannel/subnet.env")
 DOCKER_ENV = Path("/run/docker_opts.env")
 KEY = "DOCKER_OPTS"
 MARK = "DOCKER_OPT_"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NUMBER = re.compile(r"[0-9]{1,5}")
+_SUBNET = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,2}")
 MASQUERADE = {"true": "--ip-masq=false", "false": "--ip-masq=true"}
 USAGE = """{program} [-f FLANNEL-ENV-FILE] [-d DOCKER-ENV-FILE] [-i] [-c] [-m] [-k COMBINED-KEY]
 
@@ -98,6 +102,14 @@ def parse(arguments: Sequence[str]) -> Request:
 
 def render(request: Request, given: Mapping[str, str]) -> str:
     """The file's text; raises BadInput."""
+    if not _NAME.fullmatch(request.key):
+        raise BadInput(f"-k must be the name of a variable such as {KEY}, not {request.key!r}")
+    for name, form, such in (
+        ("FLANNEL_SUBNET", _SUBNET, "10.1.15.1/24"),
+        ("FLANNEL_MTU", _NUMBER, "1450"),
+    ):
+        if given.get(name) and not form.fullmatch(given[name]):
+            raise BadInput(f"Invalid value of {name}: {given[name]} (must be such as {such})")
     options = {name: value for name, value in given.items() if name.startswith(MARK)}
     if subnet := given.get("FLANNEL_SUBNET"):
         options[f"{MARK}BIP"] = f"--bip={subnet}"

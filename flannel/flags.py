@@ -20,6 +20,7 @@ ENVIRONMENT_PREFIX = "FLANNELD_"
 TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 MARGIN_MIN, MARGIN_MAX = 1, 24 * 60 - 1
 PORT_MAX = 65535
+DIGITS_MAX = 18
 
 
 class FlagError(Exception):
@@ -153,8 +154,8 @@ def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
         if text and flag.name not in given:
             try:
                 given[flag.name] = _value(flag, text, ())
-            except FlagError:
-                raise FlagError(f'invalid value "{text}" for {flag.variable}') from None
+            except FlagError as error:
+                raise FlagError(f"{flag.variable}: {error}") from None
     values = {flag.attribute: given.get(flag.name, flag.default) for flag in FLAGS}
     wanted = {field.name for field in fields(Options)}
     options = Options(**{name: value for name, value in values.items() if name in wanted})  # type: ignore[arg-type]
@@ -166,8 +167,10 @@ def usage(program: str) -> str:
     """The help text."""
     lines = [f"Usage: {program} [OPTION]..."]
     for flag in FLAGS:
-        shown = "" if flag.default in ("", (), False) else f" (default {flag.default})"
+        default = "true" if flag.default is True else flag.default
+        shown = "" if flag.default in ("", (), False) else f" (default {default})"
         lines += [f"  -{flag.name}", f"    \t{flag.usage}{shown}"]
+    lines += ["", f"Each can be a variable too, such as {FLAGS[0].variable} for -{FLAGS[0].name}."]
     return "\n".join(lines) + "\n"
 
 
@@ -225,7 +228,8 @@ def _value(
             raise FlagError(f'invalid boolean value "{text}" for -{flag.name}: use true or false')
         return text in TRUE
     if isinstance(flag.default, int):
-        if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()):
+        digits = text.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX):
             raise FlagError(f'invalid value "{text}" for flag -{flag.name}: it must be a number')
         return int(text)
     if isinstance(flag.default, tuple):

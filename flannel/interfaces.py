@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
+from flannel import ip
 from flannel.kernel import Address, Kernel, Link, Route
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
@@ -84,7 +85,7 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
     except AddressValueError:
         link = next((link for link in host.links if link.name == name), None)
         if link is None:
-            reasons.append(f"no interface is named {name}")
+            reasons.append(f"no interface is named {name or chr(34) * 2}")
             return None
         own = host.address_of(link)
         if own is None:
@@ -141,4 +142,8 @@ def _external(link: Link, address: IPv4Address, public_ip: str) -> External:
         public = IPv4Address(public_ip) if public_ip else address
     except AddressValueError:
         raise InterfaceError(f"invalid public IP address: {public_ip}") from None
+    if not ip.is_host(public):
+        raise InterfaceError(
+            f"invalid public IP address: {public} is no address that other hosts can reach one by"
+        )
     return External(link, address, public)

@@ -10,6 +10,16 @@ from ipaddress import IPv4Address, IPv4Network
 ADDRESS_BITS = 32
 
 
+def is_host(address: IPv4Address) -> bool:
+    """Whether it can be the address of a host that others reach."""
+    return not (
+        address.is_multicast
+        or address.is_loopback
+        or address.is_unspecified
+        or int(address) == (1 << ADDRESS_BITS) - 1
+    )
+
+
 def subnet_size(length: int) -> int:
     """How many addresses a subnet with that prefix length has."""
     return 1 << (ADDRESS_BITS - length)

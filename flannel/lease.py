@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from flannel import gojson
+from flannel import gojson, ip
 
 TTL_S = 24 * 60 * 60
 """How long a lease holds unless it is renewed, seconds."""
@@ -94,6 +94,8 @@ def parse_attributes(text: str) -> Attributes:
         address = IPv4Address(public_ip)
     except AddressValueError:
         raise LeaseError(f"PublicIP must be an IPv4 address, not {public_ip!r}") from None
+    if not ip.is_host(address):
+        raise LeaseError(f"PublicIP must be the address of a host, not {address}")
     return Attributes(
         address,
         backend_type if isinstance(backend_type, str) else "",

@@ -5,6 +5,8 @@
 | is our own subnet                        | passed over: the keeper hears of it                   |
 | has our own public IP, another subnet    | ignored, said once: packets to it would come back     |
 | is of another kind of backend            | ignored, said once; a way that led there is removed   |
+| is not inside the Network, or has our    | the same: its way would lead packets astray that are  |
+| own address in it                        | no container's, those to the store among them         |
 | came, or has changed                     | its way is put up                                     |
 | went                                     | its way is taken down                                 |
 
@@ -13,9 +15,10 @@ again at the next listing.
 """
 
 import logging
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from flannel.backends.backend import Backend
+from flannel.interfaces import External
 from flannel.kernel import KernelError
 from flannel.lease import Lease, LeaseError
 from flannel.ledger import Added, Change, Ledger
@@ -27,10 +30,15 @@ _log = logging.getLogger(__name__)
 class Peers:
     """All hosts but this one."""
 
-    def __init__(self, backend: Backend, own: IPv4Network, public_ip: IPv4Address) -> None:
+    def __init__(
+        self, backend: Backend, network: IPv4Network, own: IPv4Network, external: External
+    ) -> None:
+        """`own` is our subnet of the `network`."""
         self._backend = backend
+        self._network = network
         self._own = own
-        self._public_ip = public_ip
+        self._public_ip = external.public_ip
+        self._address = external.address
         self._ledger = Ledger()
         self._has_begun = False
         self._refused: set[IPv4Network] = set()
@@ -91,6 +99,10 @@ class Peers:
         """None if it is served; empty if there is nothing to say about it (alloc serves nobody)."""
         if lease.attributes.public_ip == self._public_ip:
             return f"it has this host's own public IP {self._public_ip}"
+        if lease.subnet == self._network or not lease.subnet.subnet_of(self._network):
+            return f"it is no part of the Network {self._network}"
+        if self._address in lease.subnet:
+            return f"this host's own address {self._address} is in it"
         if not self._backend.serves(lease):
             theirs, ours = lease.attributes.backend_type or "none", self._backend.kind
             return f"its backend type is {theirs}, ours is {ours}" if ours else ""

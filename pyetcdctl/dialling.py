@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+PORT_MAX: Final = 65535
 _DIAL_S: Final = 30.0
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
@@ -80,7 +81,7 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
 
 def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     port = int(endpoint.address.rpartition(":")[2])
-    if port >= 1 << 16:
+    if port > PORT_MAX:
         raise DialFailed(f"dial tcp: address {port}: invalid port")
     try:
         found = socket.getaddrinfo(endpoint.host, port, type=socket.SOCK_STREAM)

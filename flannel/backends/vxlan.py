@@ -68,6 +68,10 @@ class VXLAN:
     _link: Link | None = None
     _is_made: bool = False
     """Whether the device is this run's, or was about to be."""
+    _misfit: Link | None = None
+    """A device of our name that does not fit; it serves until the lease is there."""
+    _mac: str = field(default_factory=lambda: _new_mac())
+    """Of the device, if it is made here."""
     _paths: dict[IPv4Network, Path] = field(default_factory=dict)
 
     @property
@@ -89,33 +93,26 @@ class VXLAN:
 
     async def prepare(self) -> str:
         """Keep the device or make it; others need its MAC."""
-        wanted = Vxlan(
-            vni=self.settings.vni,
-            parent=self.external.link.index,
-            local=self.external.address,
-            port=self.settings.port,
-            gbp=self.settings.gbp,
-            learning=self.settings.learning,
-        )
         found = await self.kernel.link(self.name)
-        if found and (why := self._unusable(wanted, found)):
+        if found is None:
+            await self._make()
+        elif why := self._unusable(found):
             _log.warning("%s already exists with incompatible configuration: %s; recreating device",
                          self.name, why)  # fmt: skip
-            await self.kernel.remove_link(found)
-            found = None
-        if found is None:
-            self._is_made = True
-            await self._make(wanted)
-            found = await self.kernel.link(self.name)
-        elif found.mtu != self.mtu:
-            await self.kernel.set_mtu(found, self.mtu)
-        if found is None:
-            raise BackendError(f"{self.name} was made and is gone again")
-        self._link = found
-        return f'{{"VtepMAC":"{found.mac}"}}'
+            self._misfit = found
+        else:
+            self._mac = found.mac
+            if found.mtu != self.mtu:
+                await self.kernel.set_mtu(found, self.mtu)
+            self._link = found
+        return f'{{"VtepMAC":"{self._mac}"}}'
 
     async def start(self, subnet: IPv4Network) -> None:
         """Give the device the address of our subnet and switch it on."""
+        if self._misfit:
+            await self.kernel.remove_link(self._misfit)
+            self._misfit = None
+            await self._make()
         address = subnet.network_address
         others = [
             one
@@ -182,13 +179,15 @@ class VXLAN:
                 await self._put_up(other)
 
     async def run(self) -> None:
-        """The kernel does it all, as long as it has the device."""
+        """Put back what somebody has removed (a device that was down loses its routes)."""
         while True:
             await asyncio.sleep(CHECK_S)
             try:
                 found = await self.kernel.link(self.name)
+                if found and found.index == self.link.index:
+                    await self._recover()
             except KernelError as error:
-                _log.error("%s", error)
+                _log.error("Checking %s: %s", self.name, error)
                 continue
             if found is None or found.index != self.link.index:
                 raise BackendError(
@@ -196,13 +195,44 @@ class VXLAN:
                     "have it and the ways through it back"
                 )
 
+    async def _recover(self) -> None:
+        routes = {(one.destination, one.gateway) for one in await self.kernel.routes()}
+        arp = set(await self.kernel.arp(self.link))
+        fdb = {entry.mac for entry in await self.kernel.fdb(self.link)}
+        for subnet, path in list(self._paths.items()):
+            if (
+                (path.route.destination, path.route.gateway) in routes
+                and (path.arp is None or path.arp in arp)
+                and (path.fdb is None or path.fdb.mac in fdb)
+            ) or self._paths.get(subnet) != path:  # it may have gone, rightly, in between
+                continue
+            try:
+                await self._put_up(path)
+            except KernelError as error:
+                _log.debug("%s", error)  # the device may be down; it is tried again
+            else:
+                _log.info("Route recovered %s via %s", subnet, path.route.gateway)
+
     def serves(self, lease: Lease) -> bool:
         """Leases of hosts with a vxlan device."""
         return lease.attributes.backend_type == self.kind
 
-    async def _make(self, wanted: Vxlan) -> None:
+    @property
+    def _wanted(self) -> Vxlan:
+        return Vxlan(
+            vni=self.settings.vni,
+            parent=self.external.link.index,
+            local=self.external.address,
+            port=self.settings.port,
+            gbp=self.settings.gbp,
+            learning=self.settings.learning,
+        )
+
+    async def _make(self) -> None:
+        wanted = self._wanted
+        self._is_made = True
         try:
-            await self.kernel.add_vxlan(self.name, wanted, _new_mac(), self.mtu)
+            await self.kernel.add_vxlan(self.name, wanted, self._mac, self.mtu)
         except KernelError as error:
             for link in await self.kernel.links():
                 if link.vxlan and link.vxlan.vni == wanted.vni:
@@ -210,11 +240,14 @@ class VXLAN:
                         f"{error}: {link.name} has the VNI {wanted.vni} already"
                     ) from None
             raise
+        self._link = await self.kernel.link(self.name)
+        if self._link is None:
+            raise BackendError(f"{self.name} was made and is gone again")
 
-    def _unusable(self, wanted: Vxlan, found: Link) -> str:
+    def _unusable(self, found: Link) -> str:
         if found.vxlan is None:
             return f"link type: vxlan vs {found.kind or 'device'}"
-        return difference(wanted, found.vxlan)
+        return difference(self._wanted, found.vxlan)
 
     def _tunnels(self, lease: Lease) -> list[Path]:
         try:

@@ -85,6 +85,7 @@ def test_valid_json_is_read(text: str) -> None:
         ('{"Network":"10.5.0.0/33"}', "invalid CIDR address: 10.5.0.0/33"),
         ('{"Network":"10.5.0.0/255.255.0.0"}', "invalid CIDR address: 10.5.0.0/255.255.0.0"),
         ('{"Network":5}', "invalid CIDR address: 5"),
+        ('{"Network":"224.0.0.0/8"}', "Network 224.0.0.0/8 has no addresses that containers can"),
         ('{"Network":"0.0.0.0/0"}', "Network 0.0.0.0/0 is every address there is"),
         ('{"Network":"10.5.0.0/16","SubnetLen":31}', "SubnetLen must be less than /31"),
         ('{"Network":"10.5.0.0/16","SubnetLen":24.5}', "json: cannot unmarshal number 24.5 into"),

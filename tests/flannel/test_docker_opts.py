@@ -87,6 +87,9 @@ def test_the_environment_fills_in(files: tuple[Path, Path]) -> None:
         ("FLANNEL_IPMASQ=yes\n", [], "Invalid value of FLANNEL_IPMASQ: yes (must be true or false"),
         ("", ["-x"], "option -x not recognized\npyflannel-docker-opts [-f FLANNEL-ENV-FILE]"),
         ("", ["-h"], "pyflannel-docker-opts [-f FLANNEL-ENV-FILE]"),
+        ("", ["-k", "A B"], "-k must be the name of a variable such as DOCKER_OPTS, not 'A B'"),
+        ("FLANNEL_SUBNET=10.1.1.1/24;rm\n", [], "Invalid value of FLANNEL_SUBNET: 10.1.1.1/24;rm"),
+        ('FLANNEL_MTU="14$(id)50"\n', [], "Invalid value of FLANNEL_MTU: 14$(id)50 (must be such"),
         ("", ["-k"], "option -k requires argument\n"),
     ],
 )

@@ -82,7 +82,8 @@ def test_fedoras_file_is_honoured() -> None:
         (["true"], {}, "unexpected argument: true"),
         (["---x"], {}, "bad flag syntax: ---x"),
         (["-etcd-endpoints="], {}, "-etcd-endpoints is empty: give at least one URL"),
-        ([], {"FLANNELD_IP_MASQ": "x"}, 'invalid value "x" for FLANNELD_IP_MASQ'),
+        ([], {"FLANNELD_IP_MASQ": "x"}, 'FLANNELD_IP_MASQ: invalid boolean value "x" for -ip-masq'),
+        (["-v", "9" * 5000], {}, 'invalid value "999'),
         ([], {"FLANNEL_OPTIONS": "'"}, "FLANNEL_OPTIONS cannot be split into words"),
     ],
 )

@@ -193,6 +193,50 @@ def test_vxlan_whose_device_is_deleted(scene: Scene) -> None:
     daemon.stop()
 
 
+def test_vxlan_that_was_down(scene: Scene) -> None:
+    """The kernel forgets a device's routes while it is down; entries removed by hand: all come
+    back."""
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    scene.host.ip("link", "set", "flannel.1", "down")
+    scene.host.ip("link", "set", "flannel.1", "up")
+    scene.has(ROUTE_200, ROUTE_203)
+    scene.host.run("bridge", "fdb", "delete", MAC, "dev", "flannel.1", "dst", "172.17.8.102")
+    scene.host.ip("neigh", "delete", "172.24.203.0", "dev", "flannel.1")
+    until(lambda: len(scene.fdb()) == len(scene.arp()) == 2, "the entries are back")
+    assert "Route recovered 172.24.200.0/24 via 172.24.200.0" in daemon.log()
+    daemon.stop()
+
+
+def test_a_device_that_does_not_fit_serves_until_there_is_a_lease(scene: Scene) -> None:
+    """No subnet is free: the daemon ends, and the device is as it was."""
+    scene.host.ip("link", "add", "flannel.1", "type", "vxlan", "id", "1", "dstport", "4789",
+                  "dev", "eth1", "local", "172.17.8.101")  # fmt: skip
+    before = scene.host.ip("-d", "link", "show", "flannel.1")
+    daemon = scene.daemon({"Type": "vxlan", "Port": 8472})
+    scene.operator.configure(
+        Network="172.24.0.0/16", SubnetMin="172.24.200.0", SubnetMax="172.24.200.0",
+        Backend={"Type": "vxlan", "Port": 8472},
+    )  # fmt: skip
+    assert daemon.start().exits() == 1
+    assert "out of subnets" in daemon.log()
+    assert scene.host.ip("-d", "link", "show", "flannel.1") == before
+
+
+def test_a_lease_beside_the_network(scene: Scene) -> None:
+    """Somebody's key must not lead the packets to the store astray: it is ignored, and said."""
+    value = FOREIGN["172.24.200.0-24"]
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    for name in ("172.17.8.0-24", "172.24.0.0-16", "0.0.0.0-0"):
+        scene.operator.set(f"subnets/{name}", value)
+        subnet = name.replace("-", "/")
+        daemon.says(f"Ignoring lease of {subnet}: it is no part of the Network 172.24.0.0/16")
+        scene.operator.delete(f"subnets/{name}")
+    scene.has(ROUTE_200, ROUTE_203)
+    assert "172.17.8.0/24 dev eth1 proto kernel" in scene.host.ip("route")
+    daemon.stop()
+
+
 def test_vxlan_whose_vni_is_taken(scene: Scene) -> None:
     """Who has it is said, and nothing is leased or left behind."""
     scene.host.ip("link", "add", "other", "type", "vxlan", "id", "1", "dstport", "8472",

@@ -7,17 +7,20 @@ import asyncio
 import errno
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from flannel.kernel import KernelError
+from flannel.interfaces import External
+from flannel.kernel import KernelError, Link
 from flannel.lease import Lease, LeaseError
 from flannel.peers import Peers
 from flannel.registry import Gone, Listing, Put, Spoilt
 from tests.flannel.sample import MAC, OTHER, OTHER_MAC, US, lease, net
 
+NETWORK = net("10.5.0.0/16")
 OWN = "10.5.7.0/24"
+ETH1 = Link(index=2, name="eth1", mtu=1500, mac="06:00:00:00:00:01", kind="")
 
 
 @dataclass
@@ -75,11 +78,12 @@ def paper() -> Paper:
 @pytest.fixture
 def peers(paper: Paper) -> Peers:
     """Its other hosts."""
-    return Peers(paper, net(OWN), US)
+    return Peers(paper, NETWORK, net(OWN), External(ETH1, IPv4Address("10.5.8.4"), US))
 
 
 async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptureFixture) -> None:
-    """Not we, not another lease of our own address, not another kind, none without a MAC."""
+    """Not we, not another lease of our own address, not another kind, none without a MAC, none that
+    is no part of the Network or has our own address in it."""
     everybody = listing(
         lease("10.5.1.0/24", mac=MAC),
         lease(OWN, US, mac=MAC),
@@ -88,13 +92,19 @@ async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptu
         lease("10.5.4.0/24"),
         lease("10.5.5.0/24", kind="vxlan"),
         lease("10.5.6.0/24", mac=OTHER_MAC),
+        lease("172.17.8.0/24", mac=MAC),
+        lease("0.0.0.0/0", mac=MAC),
+        lease("10.5.0.0/16", mac=MAC),
+        lease("10.5.8.0/24", mac=MAC),
     )
     for _ in range(2):
         await peers.hear(everybody)
         assert sorted(paper.served) == ["10.5.1.0/24", "10.5.6.0/24"]
     assert paper.begun == [["10.5.1.0/24", "10.5.5.0/24", "10.5.6.0/24"]]
     ignored = [one.getMessage() for one in caplog.records if one.levelname != "INFO"]
-    assert len(ignored) == 4
+    assert len(ignored) == 8
+    assert "Ignoring lease of 172.17.8.0/24: it is no part of the Network 10.5.0.0/16" in ignored
+    assert "Ignoring lease of 10.5.8.0/24: this host's own address 10.5.8.4 is in it" in ignored
     assert "Ignoring lease of 10.5.2.0/24: it has this host's own public IP 172.17.8.101" in ignored
 
 

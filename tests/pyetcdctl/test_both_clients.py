@@ -122,6 +122,23 @@ def test_bad_servers_are_told_alike() -> None:
                 assert one == awaited(question, address, **options), address
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "ftp://127.0.0.1:1", "http://"])
+def test_bad_endpoints_are_told_alike(url: str) -> None:
+    """Goal: an endpoint that can never be right is told in the same words. Method: ask each client
+    that was given one."""
+
+    def key(client: Any) -> Any:
+        return client.get("/k")
+
+    def said(ask: Callable[..., object]) -> str:
+        try:
+            return str(ask(key, url))
+        except ClientError as error:
+            return str(error)
+
+    assert said(heard) == said(awaited)
+
+
 def test_the_ring() -> None:
     """Goal: one dead endpoint of two is no failure, except for what must not happen twice. Method:
     both orders.

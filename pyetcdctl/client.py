@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S: Final = 2.0
 TOTAL_TIMEOUT_S: Final = 5.0
+_HEALTH_S: Final = 5.0
 
 
 class Client(Surface[Result, Member, list[Member], None]):
@@ -155,10 +156,11 @@ class Client(Surface[Result, Member, list[Member], None]):
     def health(self, url: str) -> bytes:
         """What one member, at one of its client URLs, says of its health.
 
-        No credentials are sent, and only the connection has a time-out. Raises EndpointFailed.
+        No credentials are sent. Waits 5 s: etcdctl would wait for ever, and a member that hangs is
+        what one asks for. Raises EndpointFailed.
         """
         endpoint = Endpoint.parse(url)
-        patience = Patience(None, None)
+        patience = Patience(_HEALTH_S, None)
         return self._open.exchange(endpoint, Request("GET", requests.HEALTH), patience).body
 
     # -- any request --------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from raft.journal import Identity, IdentityMismatch, JournalCorrupt
 from raft.machine import StateMachine
 from raft.messages import Change
 from raft.node import Bootstrap, Node, NodeConfig, Status
+from raft.resealing import reseal
 from raft.snapshots import SnapshotCorrupt
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "StateMachine",
     "Status",
     "Timing",
+    "reseal",
 ]

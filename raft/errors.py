@@ -34,3 +34,10 @@ class Refused(Exception):
 
 class SafetyViolation(Exception):
     """Something happened that agreement rules out: a bug, or a peer that is not one of ours."""
+
+
+def in_words(error: Exception) -> str:
+    """What an error says, without the number the system has for it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error)

@@ -26,7 +26,7 @@ It does not: open files, know what the records add up to (outline.py), or repair
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from struct import Struct
 from typing import Final
 
@@ -267,6 +267,26 @@ def _decode(buffer: bytes, at: int, length: int) -> Record:
         mask = body[start - _MASK_BYTES : start]
         return ENTRY, index, term, commit, _xor(body[start:], mask)
     raise Damage(at, f"a record of kind {kind} and {length} bytes is not known to this release")
+
+
+def resealed(buffer: bytes, identity: Identity) -> bytes:
+    """Return a whole segment as somebody else's log: the same records under other checksums.
+
+    Raises Damage if there is anything but zeros behind the last record.
+    """
+    header = decode_header(buffer)
+    seed = segment_seed(identity, header.sequence)
+    result = bytearray(buffer)
+    result[:HEADER_BYTES] = replace(header, identity=identity).encode()
+    scan = SegmentScan(buffer, segment_seed(header.identity, header.sequence))
+    at = scan.end
+    for _record in scan:
+        crc = crc32c(memoryview(buffer)[at + _CRC_FROM : scan.end], seed ^ at)
+        _CRC.pack_into(result, at + _CRC_FROM - _CRC.size, crc)
+        at = scan.end
+    if nonzero_end(buffer, at) != at:
+        raise Damage(at, "there is something behind the last whole record")
+    return bytes(result)
 
 
 def nonzero_end(buffer: bytes, start: int) -> int:

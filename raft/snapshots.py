@@ -268,6 +268,16 @@ class SnapshotStore:
         return meta
 
 
+def resealed(content: bytes, identity: Identity) -> bytes:
+    """Return an intact snapshot file as somebody else's: only its header names whose it is."""
+    length, _crc = _HEAD.unpack_from(content)
+    body = bytearray(content[_HEAD.size : _HEAD.size + length])
+    magic, version, _cluster, _member, *rest = _HEADER.unpack_from(body, 1)
+    _HEADER.pack_into(body, 1, magic, version, identity.cluster_id, identity.member_id, *rest)
+    head = _HEAD.pack(length, crc32c(body, 0))
+    return b"".join((head, body, content[_HEAD.size + length :]))
+
+
 def _chunks(file: File, path: str) -> Iterator[bytes]:
     try:
         for body in _bodies(file, path):

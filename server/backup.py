@@ -2,18 +2,20 @@
 
 Laws: the member must not run: its lock is taken. The copy is made beside its place, read back like
 a member that starts would read it, and gets its name only then; so what has the name is good. It
-starts as a cluster of its own with --force-new-cluster.
+starts as a cluster of its own with --force-new-cluster; its cluster id is a new one, so that the
+members it was made beside of and the copy have nothing to do with each other.
 """
 
 import argparse
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kvstore import Machine
-from raft import JournalCorrupt, Node, NodeConfig, Refused, SnapshotCorrupt
+from raft import Identity, JournalCorrupt, Node, NodeConfig, Refused, SnapshotCorrupt, reseal
 from server.datadir import (
     PRIVATE_DIR_MODE,
     PRIVATE_FILE_MODE,
@@ -77,6 +79,8 @@ def backup(source: Path, source_wal: Path | None, target: Path, target_wal: Path
         wal = root / "member" / "wal" if target_wal is None else _partial(target_wal)
         snap = root / "member" / "snap"
         size_bytes = sum(_copied(data_dir, wal, snap))
+    identity = _read_back(wal, snap)
+    reseal(wal, snap, Identity(secrets.randbits(63) + 1, identity.member_id))
     _read_back(wal, snap)
     if target_wal is not None:
         os.replace(wal, target_wal)
@@ -102,7 +106,8 @@ def _partial(place: Path) -> Path:
 
 def _copied(data_dir: DataDir, wal: Path, snap: Path) -> Iterator[int]:
     for source, target in ((data_dir.wal, wal), (data_dir.snap, snap)):
-        target.mkdir(PRIVATE_DIR_MODE, parents=True, exist_ok=True)
+        target.parent.mkdir(PRIVATE_DIR_MODE, exist_ok=True)
+        target.mkdir(PRIVATE_DIR_MODE, exist_ok=True)
         for path in sorted(source.iterdir()):
             if path.suffix in (".log", ".snapshot"):
                 yield _copy(path, target / path.name)
@@ -121,7 +126,8 @@ def _copy(source: Path, target: Path) -> int:
         os.close(descriptor)
 
 
-def _read_back(wal: Path, snap: Path) -> None:
-    """Read a copy as a member that starts does; raises what it would."""
+def _read_back(wal: Path, snap: Path) -> Identity:
+    """Read a copy as a member that starts does, and whose it is; raises what that would."""
     config = NodeConfig(str(wal), str(snap))
-    Node(Machine(), config, identity=None, bootstrap=None, on_fatal=lambda _error: None)
+    node = Node(Machine(), config, identity=None, bootstrap=None, on_fatal=lambda _error: None)
+    return node.identity

@@ -15,6 +15,7 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, cast
 
+from raft.errors import in_words
 from raft.peers import address, handshake
 from raft.peers.address import Address, BadAddress
 from raft.peers.handshake import HEAD_BYTES_MAX, HEAD_END, BadAnswer, Declined, Hello, Welcome
@@ -145,7 +146,7 @@ class Dialer:
         except TimeoutError:
             attempt.trouble = f"no answer within {self._pace.timeout_s:.1f} s"
         except (OSError, BadAddress) as error:
-            attempt.trouble = str(error)
+            attempt.trouble = in_words(error)
         finally:
             attempt.give_up()
             if self._attempt is attempt:
@@ -200,7 +201,7 @@ class Attempt(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and not self.answer.done():
-            self.trouble = str(exc)
+            self.trouble = in_words(exc)
         self._transport = None
         self._settle(None)
 

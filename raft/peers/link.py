@@ -19,6 +19,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from raft.errors import in_words
 from raft.messages import BadMessage, decode
 from raft.peers.frames import HEADER_BYTES, PAYLOAD_BYTES_MAX, PING, BadFrame, FrameReader, header
 
@@ -180,7 +181,7 @@ class Link(asyncio.Protocol):
         self._lose("closed by the peer")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(str(exc) if exc is not None else "closed")
+        self._lose(in_words(exc) if exc is not None else "closed")
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()

@@ -72,7 +72,7 @@ def test_the_public_ip_may_be_another() -> None:
         ([], ["("], "", "-iface-regex '(' is no regular expression"),
         (["eth1"], [], "nonsense", "invalid public IP address: nonsense"),
         (["eth1"], [], "0.0.0.0", "invalid public IP address: 0.0.0.0 is no address that other"),
-        (["eth1"], [], "127.0.0.1", "invalid public IP address: 127.0.0.1 is no address"),
+        (["eth1"], [], "224.0.0.1", "invalid public IP address: 224.0.0.1 is no address"),
         (["eth3"], [], "", "failed to determine MTU for eth3 interface"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from pyetcdctl import BadEndpoint, BadText, Client
 from tests.pyetcdctl.running import run
+from tests.server.members import cluster
 
 DUMP = {"pyetcdctl-dump": 1, "key": "/h", "nodes": [{"key": "/h/ok", "value": "1"}]}
 
@@ -99,3 +101,20 @@ def test_misuse_of_the_library_is_told(client: Client, place: str) -> None:
         Client("http://127.0.0.1:2379")
     with client.lock(place) as lock, pytest.raises(RuntimeError, match="taken already"):
         lock.acquire()
+
+
+def test_a_member_that_hangs() -> None:
+    """Goal: cluster-health says what is with a stopped member, in bounded time. Method: two members
+    of a real cluster run, the third is stopped.
+    """
+    with cluster(3) as members:
+        stopped = members[2]
+        os.kill(stopped.pid, signal.SIGSTOP)
+        try:
+            done = run(",".join(member.url for member in members[:2]), "cluster-health")
+        finally:
+            os.kill(stopped.pid, signal.SIGCONT)
+        assert done.code == 5
+        assert f'{stopped.url}/health": client: endpoint {stopped.url} exceeded header' in done.out
+        assert done.out.count(" is healthy: ") == 2
+        assert done.out.endswith("cluster is degraded\n")

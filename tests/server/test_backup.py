@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.members import Member, cluster, start
+from tests.server.members import Member, cluster, start, until
 
 
 def backup(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -58,6 +58,41 @@ def test_a_copy_starts_as_a_cluster_of_its_own(tmp_path: Path, snapshot_count: i
             assert copy.put("/new", "1").status == 201
         finally:
             copy.discard()
+
+
+@pytest.mark.parametrize("snapshot_count", [5, 10_000])
+def test_a_copy_leaves_the_others_alone(tmp_path: Path, snapshot_count: int) -> None:
+    """Goal: a copy started in the place of the member it was made of, while the others live, is
+    another cluster: they go on, and neither hears of the other's writes. Method: three members; one
+    is killed, copied, and its copy started with its URLs.
+    """
+    with cluster(3) as members:
+        for member in members:
+            member.stop()
+            member.among(members, f"--snapshot-count={snapshot_count}")
+        start(members)
+        for number in range(20):
+            assert members[0].put(f"/k{number}", str(number)).status in (200, 201)
+        ids = members[0].ask("GET", "/v2/keys/").header("X-Etcd-Cluster-Id")
+        members[2].kill()
+        assert backup(
+            "--data-dir", members[2].data_dir, "--backup-dir", tmp_path / "copy"
+        ).returncode == 0  # fmt: skip
+        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "copy").rglob("*")}
+        assert modes == {0o700, 0o600}
+        shutil.rmtree(members[2].data_dir)
+        (tmp_path / "copy").rename(members[2].data_dir)
+        members[2].args = (*members[2].args, "--force-new-cluster")
+        members[2].start()
+        assert members[2].put("/copy", "1").status == 201
+        assert members[0].put("/others", "1").status == 201
+        until(lambda: "cluster ID mismatch" in members[0].log() + members[2].log(), "they have met")
+        assert members[0].running
+        assert members[1].running
+        assert members[0].ask("GET", "/v2/keys/copy").status == 404
+        assert members[2].ask("GET", "/v2/keys/others").status == 404
+        own = members[2].ask("GET", "/v2/keys/").header("X-Etcd-Cluster-Id")
+        assert own != ids
 
 
 def test_what_is_not_copied(tmp_path: Path) -> None:

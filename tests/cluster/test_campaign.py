@@ -80,7 +80,7 @@ def test_the_campaign_has_eyes(module: str, only: str, rules: tuple[str, ...]) -
     quorum reads are stale. Method: such servers, and the faults that bring it out."""
     kind = f"pyetcd:tests.cluster.planted.{module}"
     snapshots = ("--snapshot-count", "1000000")
-    done = _campaign("--kind", kind, "--only", only, "--no-disks", *snapshots, minutes=0.3)
+    done = _campaign("--kind", kind, "--only", only, "--no-disks", *snapshots, minutes=0.5)
     assert done.returncode == 1, done.stdout
     found = re.findall(r"^VIOLATION (\w+):", done.stdout, re.MULTILINE)
     assert set(found) & set(rules), done.stdout

@@ -10,6 +10,7 @@ from raft import JournalCorrupt
 from tests.durability.power_loss import Figures, Life, Lives, Lost, small
 
 LIVES = 7
+LIVES_MAX = 70
 SEEDS = range(6)
 FIRST_START_OPERATIONS = 14
 
@@ -87,8 +88,9 @@ def test_a_failed_fdatasync_ends_the_member() -> None:
         history.disk.lose_power_after(800)
 
     with small(), mock.patch.object(Life, "on_serving", arm):
-        for _ in range(LIVES):
+        # How often it is a snapshot's sync depends on how busy the machine is.
+        while history.figures.lives < LIVES or history.figures.failed_syncs < 2:
+            assert history.figures.lives < LIVES_MAX, history.figures
             asyncio.run(Life(history).live())
             history.disk.crash(None)
-        assert history.figures.failed_syncs > 1
         asyncio.run(Life(history, peaceful=True).live())

@@ -85,7 +85,8 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
     except AddressValueError:
         link = next((link for link in host.links if link.name == name), None)
         if link is None:
-            reasons.append(f"no interface is named {name or chr(34) * 2}")
+            shown = name or '""'
+            reasons.append(f"no interface is named {shown}")
             return None
         own = host.address_of(link)
         if own is None:

@@ -208,9 +208,7 @@ class AsyncClient(
             raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
         if not endpoint.host:
             raise EndpointFailed("http: no Host in request URL")
-        port = endpoint.address.rpartition(":")[2]
-        if int(port) > dialling.PORT_MAX:
-            raise EndpointFailed(f"dial tcp: address {port}: invalid port")
+        dialling.port_of(endpoint)  # refuses what yarl would raise ValueError for
         header_s = None if request.waits else self._timeout_s
         asking = self._open().request(
             request.method,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-PORT_MAX: Final = 65535
+_PORT_MAX: Final = 65535
 _DIAL_S: Final = 30.0
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
@@ -79,10 +79,16 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
     return Line(sock, host, f"http://{host}", _proxy_headers(proxy))
 
 
-def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
+def port_of(endpoint: Endpoint) -> int:
+    """The port to dial; raises DialFailed for one that cannot be."""
     port = int(endpoint.address.rpartition(":")[2])
-    if port > PORT_MAX:
+    if port > _PORT_MAX:
         raise DialFailed(f"dial tcp: address {port}: invalid port")
+    return port
+
+
+def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
+    port = port_of(endpoint)
     try:
         found = socket.getaddrinfo(endpoint.host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):

@@ -210,3 +210,8 @@ class ClusterUnavailable(ClientError):
     def is_connection(self) -> bool:
         """Whether there was no talking to any of them."""
         return all(isinstance(error, DialFailed | ReadFailed) for error in self.errors)
+
+
+PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
+"""What is asked again by whoever waits for a long time: it is with the way or the cluster, and not
+with the question."""

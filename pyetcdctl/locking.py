@@ -33,7 +33,7 @@ from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
 from pyetcdctl.turn import LockLost, Turn, as_lock, own_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from pyetcdctl.answers import Result
@@ -140,20 +140,20 @@ class Lock:
     def _step(self, turn: Turn, left_s: float) -> None:
         request, sent_s, had = turn.request(), now_s(), turn.key
         if request.method == "POST":
-            self._create(turn, request)
+            # In a thread: an exception out of a signal's handler ends the waiting, but not the
+            # taking of the answer. A key that is not known to be ours would not be removed.
+            with ThreadPoolExecutor(1, "lock-create") as pool:
+                pool.submit(self._exchange, turn, request, left_s).result()
         else:
-            turn.took(request, self._ask(request, left_s))
+            self._exchange(turn, request, left_s)
         if turn.key != had:
             self._keep(turn.key, sent_s)
         self._is_lost(turn)
         if turn.pause_s:
             time.sleep(turn.pause_s)
 
-    def _create(self, turn: Turn, request: requests.Request) -> None:
-        # In a thread: an exception out of a signal's handler ends the waiting, but not the taking
-        # of the answer. A key that is not known to be ours would not be removed.
-        with ThreadPoolExecutor(1, "lock-create") as pool:
-            pool.submit(lambda: turn.took(request, self._ask(request, 0.0))).result()
+    def _exchange(self, turn: Turn, request: requests.Request, left_s: float) -> None:
+        turn.took(request, self._ask(request, left_s))
 
     def _ask(self, request: requests.Request, left_s: float) -> Result | ClientError:
         try:
@@ -280,28 +280,16 @@ class AsyncLock:
 
     async def _step(self, turn: Turn, left_s: float) -> None:
         request, sent_s, had = turn.request(), now_s(), turn.key
-        if request.method == "POST":
-            await self._create(turn, request)
-        else:
-            turn.took(request, await self._ask(request, left_s))
+        exchange = self._exchange(turn, request, left_s)
+        await (_to_its_end(exchange) if request.method == "POST" else exchange)
         if turn.key != had:
             await self._keep(turn.key, sent_s)
         await self._is_lost(turn)
         if turn.pause_s:
             await asyncio.sleep(turn.pause_s)
 
-    async def _create(self, turn: Turn, request: requests.Request) -> None:
-        # A cancellation ends the waiting, but not the taking of the answer, as above.
-        async def ask() -> None:
-            turn.took(request, await self._ask(request, 0.0))
-
-        asking = asyncio.create_task(ask())
-        try:
-            await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            with suppress(ClientError):
-                await asking
-            raise
+    async def _exchange(self, turn: Turn, request: requests.Request, left_s: float) -> None:
+        turn.took(request, await self._ask(request, left_s))
 
     async def _ask(self, request: requests.Request, left_s: float) -> Result | ClientError:
         try:
@@ -330,6 +318,17 @@ class AsyncLock:
         elif self._block is not None:
             self._has_cancelled = True
             self._block.cancel()
+
+
+async def _to_its_end(exchange: Coroutine[object, object, None]) -> None:
+    """Await an exchange; a cancellation ends the waiting, but not the taking of the answer."""
+    asking = asyncio.create_task(exchange)
+    try:
+        await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        with suppress(ClientError):
+            await asking
+        raise
 
 
 def _remove(client: Client, key: str) -> None:

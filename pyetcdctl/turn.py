@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from pyetcdctl import requests
 from pyetcdctl.errors import (
-    BadAnswer,
+    PASSING,
     ClientError,
-    ClusterUnavailable,
     DeadlineExceeded,
-    EndpointFailed,
     EtcdError,
     EventIndexCleared,
     KeyNotFound,
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 _POLL_S: Final = 10.0
 """How long one question for the key in front may stay open: a member may be silently gone."""
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
-_PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
 
 
 class LockLost(LeaseLost):
@@ -119,7 +116,7 @@ class Turn:
             return
         if isinstance(error, EtcdError) and not isinstance(error, RaftFailed):
             raise error
-        if not isinstance(error, _PASSING):
+        if not isinstance(error, PASSING):
             raise error
         self._failures += 1
         self._has_to_look = True

@@ -18,11 +18,8 @@ from typing import Final, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.answers import Node, Result
 from pyetcdctl.errors import (
-    BadAnswer,
+    PASSING,
     ClientError,
-    ClusterUnavailable,
-    DeadlineExceeded,
-    EndpointFailed,
     EtcdError,
     EventIndexCleared,
     KeyNotFound,
@@ -32,7 +29,6 @@ from pyetcdctl.errors import (
 RESYNC: Final = "resync"
 _GONE: Final = ("delete", "expire", "compareAndDelete")
 _PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
-_PASSING: Final = (ClusterUnavailable, EndpointFailed, DeadlineExceeded, BadAnswer, RaftFailed)
 
 
 class Change(NamedTuple):
@@ -81,7 +77,7 @@ class Watch:
         if isinstance(outcome, ClientError):
             if isinstance(outcome, EtcdError) and not isinstance(outcome, RaftFailed):
                 raise outcome
-            if not isinstance(outcome, _PASSING):
+            if not isinstance(outcome, PASSING):
                 raise outcome
             self._failures += 1
             return None

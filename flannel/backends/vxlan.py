@@ -184,27 +184,27 @@ class VXLAN:
             await asyncio.sleep(CHECK_S)
             try:
                 found = await self.kernel.link(self.name)
-                if found and found.index == self.link.index:
-                    await self._recover()
+                if found is None or found.index != self.link.index:
+                    raise BackendError(
+                        f"{self.name} is not there any more: somebody has deleted it; start again "
+                        "to have it and the ways through it back"
+                    )
+                await self._recover()
             except KernelError as error:
                 _log.error("Checking %s: %s", self.name, error)
-                continue
-            if found is None or found.index != self.link.index:
-                raise BackendError(
-                    f"{self.name} is not there any more: somebody has deleted it; start again to "
-                    "have it and the ways through it back"
-                )
 
     async def _recover(self) -> None:
         routes = {(one.destination, one.gateway) for one in await self.kernel.routes()}
         arp = set(await self.kernel.arp(self.link))
         fdb = {entry.mac for entry in await self.kernel.fdb(self.link)}
         for subnet, path in list(self._paths.items()):
-            if (
+            is_whole = (
                 (path.route.destination, path.route.gateway) in routes
                 and (path.arp is None or path.arp in arp)
                 and (path.fdb is None or path.fdb.mac in fdb)
-            ) or self._paths.get(subnet) != path:  # it may have gone, rightly, in between
+            )
+            # It may have been removed, rightly, while another one was put up.
+            if is_whole or self._paths.get(subnet) != path:
                 continue
             try:
                 await self._put_up(path)

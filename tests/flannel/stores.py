@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -133,9 +134,7 @@ class WireStore:
 
     def ask(self, method: str, target: str, body: str = "") -> bytes:
         """One request."""
-        line = ["curl", "-sS", "-X", method, "-m", "20", f"{self.url}{target}"]
-        line += ["-H", f"Content-Type: {FORM}", "--data", body] if body else []
-        return self._wire.run(*line).encode()
+        return self._wire.run(*_curl(method, f"{self.url}{target}", body)).encode()
 
     def overrun(self, count: int) -> None:
         """Write a key of no interest that often."""
@@ -157,13 +156,11 @@ class Members:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.urls = [f"http://{host.address}:2379" for host in hosts]
 
-    def start(self, *numbers: int) -> "Members":
-        """Run those, or all, on the same data as before."""
-        chosen = numbers or range(len(self._hosts))
-        for number in chosen:
-            self._processes[number] = self._spawn(number)
-        for number in chosen:
-            until(lambda n=number: self._answers(n), "the member is ready", deadline_s=READY_S)  # type: ignore[misc]
+    def start(self) -> "Members":
+        """Run all, on the same data as before."""
+        self._processes = {number: self._spawn(number) for number in range(len(self._hosts))}
+        for number in self._processes:
+            until(partial(self._answers, number), "the member is ready", deadline_s=READY_S)
         return self
 
     def kill(self, *numbers: int) -> None:
@@ -176,7 +173,7 @@ class Members:
     def leader(self) -> int:
         """Whose stats say so."""
         for number in self._processes:
-            answer = json.loads(self._curl(number, f"{self.urls[number]}/v2/stats/self"))
+            answer = json.loads(self._ask(number, "GET", "/v2/stats/self"))
             if answer["state"] == "StateLeader":
                 return number
         raise AssertionError("nobody leads")
@@ -185,10 +182,7 @@ class Members:
         """Somebody who asks the first member that runs."""
 
         def ask(method: str, target: str, body: str) -> bytes:
-            number = min(self._processes)
-            line = ["-X", method, f"{self.urls[number]}{target}"]
-            line += ["-H", f"Content-Type: {FORM}", "--data", body] if body else []
-            return self._curl(number, *line).encode()
+            return self._ask(min(self._processes), method, target, body).encode()
 
         return Operator(ask, f"/{uuid.uuid4().hex}/network")
 
@@ -209,5 +203,11 @@ class Members:
         line = ("curl", "-sm", "2", f"{self.urls[number]}/health")
         return '"true"' in self._hosts[number].run(*line, check=False)
 
-    def _curl(self, number: int, *words: str) -> str:
-        return self._hosts[number].run("curl", "-sS", "-m", "20", *words)
+    def _ask(self, number: int, method: str, target: str, body: str = "") -> str:
+        return self._hosts[number].run(*_curl(method, f"{self.urls[number]}{target}", body))
+
+
+def _curl(method: str, url: str, body: str) -> list[str]:
+    """One request with curl."""
+    line = ["curl", "-sS", "-X", method, "-m", "20", url]
+    return [*line, "-H", f"Content-Type: {FORM}", "--data", body] if body else line

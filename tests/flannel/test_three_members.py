@@ -140,14 +140,11 @@ def test_twelve_daemons_race_for_seven_subnets(tmp_path: Path) -> None:
             Network="172.24.0.0/16", SubnetMin=first, SubnetMax=last, Backend={"Type": "host-gw"}
         )
         daemons = [_daemon(host, tmp_path, members, operator).start() for host in hosts]
-        for daemon in daemons:
-            until(
-                lambda log=daemon.log: (
-                    re.search("Lease acquired|out of subnets", log()) is not None
-                ),  # type: ignore[misc]
-                "it has a lease or says why not",
-                deadline_s=DEADLINE_S,
-            )
+        until(
+            lambda: all(re.search("Lease acquired|out of subnets", one.log()) for one in daemons),
+            "each has a lease or says why not",
+            deadline_s=DEADLINE_S,
+        )
         losers = [daemon for daemon in daemons if "out of subnets" in daemon.log()]
         winners = [daemon for daemon in daemons if daemon not in losers]
         assert len(winners) == len(SUBNETS)

@@ -142,7 +142,9 @@ class Interruption(Exception):
     """What a signal's handler raises."""
 
 
-def test_an_interruption_loses_no_answer(client: Client, place: str) -> None:
+def test_an_interruption_loses_no_answer(
+    client: Client, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Goal: who is interrupted while its place in the queue is made leaves it. Method: the signal
     comes when the server has made the key and the client has not read of it."""
 
@@ -160,7 +162,7 @@ def test_an_interruption_loses_no_answer(client: Client, place: str) -> None:
     was_interrupted = threading.Event()
     lock = Lock(client, place, ttl=60)
     real = lock._asking.keys
-    lock._asking.keys = late  # type: ignore[method-assign]
+    monkeypatch.setattr(lock._asking, "keys", late)
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(Interruption):
@@ -170,7 +172,9 @@ def test_an_interruption_loses_no_answer(client: Client, place: str) -> None:
     assert queued(client, place) == 0
 
 
-async def test_a_cancellation_loses_no_answer(url: str, place: str) -> None:
+async def test_a_cancellation_loses_no_answer(
+    url: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Goal: the same for an event loop. Method: cancel between the key and the answer."""
     async with AsyncClient([url]) as client:
         lock = AsyncLock(client, place, ttl=60)
@@ -183,7 +187,7 @@ async def test_a_cancellation_loses_no_answer(url: str, place: str) -> None:
                 await asyncio.sleep(0)
             return answer
 
-        lock._asking.keys = late  # type: ignore[method-assign]
+        monkeypatch.setattr(lock._asking, "keys", late)
         taking = asyncio.create_task(lock.acquire())
         with pytest.raises(asyncio.CancelledError):
             await taking

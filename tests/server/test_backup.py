@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,19 @@ def backup(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command."""
     words = [sys.executable, "-m", "server", "backup", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextmanager
+def written(snapshot_count: int) -> Iterator[list[Member]]:
+    """Three members that have taken twenty keys."""
+    with cluster(3) as members:
+        for member in members:
+            member.stop()
+            member.among(members, f"--snapshot-count={snapshot_count}")
+        start(members)
+        for number in range(20):
+            assert members[0].put(f"/k{number}", str(number)).status in (200, 201)
+        yield members
 
 
 def refused(*arguments: object) -> str:
@@ -30,13 +45,7 @@ def test_a_copy_starts_as_a_cluster_of_its_own(tmp_path: Path, snapshot_count: i
     it is made of stays as it is. Method: kill it, copy, start the copy; with the data in the log,
     and in a snapshot.
     """
-    with cluster(3) as members:
-        for member in members:
-            member.stop()
-            member.among(members, f"--snapshot-count={snapshot_count}")
-        start(members)
-        for number in range(20):
-            assert members[0].put(f"/k{number}", str(number)).status in (200, 201)
+    with written(snapshot_count) as members:
         source = members[0].data_dir
         members[0].kill()
         before = {path: path.read_bytes() for path in source.rglob("*") if path.suffix == ".log"}
@@ -66,13 +75,7 @@ def test_a_copy_leaves_the_others_alone(tmp_path: Path, snapshot_count: int) -> 
     another cluster: they go on, and neither hears of the other's writes. Method: three members; one
     is killed, copied, and its copy started with its URLs.
     """
-    with cluster(3) as members:
-        for member in members:
-            member.stop()
-            member.among(members, f"--snapshot-count={snapshot_count}")
-        start(members)
-        for number in range(20):
-            assert members[0].put(f"/k{number}", str(number)).status in (200, 201)
+    with written(snapshot_count) as members:
         ids = members[0].ask("GET", "/v2/keys/").header("X-Etcd-Cluster-Id")
         members[2].kill()
         assert backup(

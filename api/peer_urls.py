@@ -23,6 +23,9 @@ def parse(body: bytes) -> list[str]:
     return urls
 
 
+_GO_STRUCT: Final = r'struct { PeerURLs []string "json:\"peerURLs\"" }'
+
+
 def _field(body: bytes) -> list[str]:
     try:
         document = json.loads(body)
@@ -32,7 +35,7 @@ def _field(body: bytes) -> list[str]:
         return []
     if not isinstance(document, dict):
         kind = "array" if isinstance(document, list) else _GO_TYPES[type(document)]
-        raise BadPeerUrls(f"json: cannot unmarshal {kind} into Go value of type struct")
+        raise BadPeerUrls(f"json: cannot unmarshal {kind} into Go value of type {_GO_STRUCT}")
     # Go matches the names of fields without regard to case.
     urls = next((v for k, v in document.items() if k.lower() == "peerurls"), None)
     if urls is None:

@@ -3,7 +3,8 @@
 Laws: members are ordinary processes with ordinary flags, printed before they are started, so that
 each can be run by hand as well. Their lines go to the terminal behind their names; above them, who
 leads is said whenever it changes. Ctrl-C stops all; a member that ends by itself is said so, and
-the others go on: that is what there is to see. Data stays in the directory between runs.
+the others go on: that is what there is to see. The exit code is 1 if none of them is left. Data
+stays in the directory between runs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -81,7 +83,10 @@ class Terminal:
         sys.stdout.flush()
 
 
-async def _run(members: list[Member], directory: Path, extra: list[str]) -> None:
+async def _run(members: list[Member], directory: Path, extra: list[str]) -> bool:
+    """Run them until Ctrl-C; False if they have all ended by themselves before that."""
+    if taken := await _taken(members):
+        sys.exit(f"somebody listens there already: {', '.join(taken)}")
     terminal = Terminal(max(len(member.name) for member in members))
     cluster = ",".join(f"{member.name}={member.peer_url}" for member in members)
     stopped = asyncio.Event()
@@ -116,6 +121,19 @@ async def _run(members: list[Member], directory: Path, extra: list[str]) -> None
         looking.cancel()
         await _stop(running)
         await everybody
+    return stopped.is_set()
+
+
+async def _taken(members: list[Member]) -> list[str]:
+    """The URLs of members at which somebody listens already."""
+    found: list[str] = []
+    for url in [url for member in members for url in (member.client_url, member.peer_url)]:
+        at = urlsplit(url)
+        with contextlib.suppress(OSError):
+            _reader, writer = await asyncio.open_connection(at.hostname, at.port)
+            writer.close()
+            found.append(url)
+    return found
 
 
 def _pids(running: dict[str, asyncio.subprocess.Process]) -> str:
@@ -141,7 +159,8 @@ async def _follow(member: Member, process: asyncio.subprocess.Process, terminal:
         text = line.decode(errors="replace").rstrip("\n")
         terminal.say(text, member.name, member.colour)
     code = await process.wait()
-    terminal.say(f"{member.name} has ended with code {code}")
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+    terminal.say(f"{member.name} has ended {how}")
 
 
 async def _watch_leader(members: list[Member], terminal: Terminal) -> None:
@@ -169,13 +188,15 @@ async def _leader(session: aiohttp.ClientSession, members: list[Member]) -> str:
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(prog="make cluster", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make cluster", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--members", type=int, default=3, choices=range(1, _MEMBERS_MAX + 1))
     parser.add_argument("--directory", type=Path, default=Path("local-cluster.etcd"))
     parser.add_argument("extra", nargs="*", help="further flags for each member, behind --")
     chosen = parser.parse_args()
     members = [Member.number(position) for position in range(chosen.members)]
-    asyncio.run(_run(members, chosen.directory, chosen.extra))
+    sys.exit(0 if asyncio.run(_run(members, chosen.directory, chosen.extra)) else 1)
 
 
 if __name__ == "__main__":

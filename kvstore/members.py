@@ -91,6 +91,11 @@ def register(tree: Tree) -> list[Member]:
     return sorted((_member(tree, key) for key in keys or ()), key=lambda member: member.id)
 
 
+def is_bootstrapped(tree: Tree, member_id: int) -> bool:
+    """Tell whether a member with this id has been started: then it had data, and said its name."""
+    return _key(member_id, b"attributes") in tree.nodes
+
+
 def is_removed(tree: Tree, member_id: int) -> bool:
     """Tell whether a member with this id was removed; the id then can't come back."""
     return _removed_key(member_id) in tree.nodes

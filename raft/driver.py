@@ -28,6 +28,7 @@ from raft.errors import (
     STOPPED,
     TOO_MANY,
     ChangeRefused,
+    DataLost,
     ProposalFailed,
 )
 from raft.messages import (
@@ -296,11 +297,19 @@ class Driver(Generic[ReplyT]):
             self._guarded(self._receive, member, message)
             self.wake()
 
-    def connected(self, member: int) -> None:
+    def connected(self, member: int, *, knows_us: bool) -> None:
         if not self._stopped:
             self._news = True
-            self._guarded(self._engine.connected, member)
+            self._guarded(self._greet, member, knows_us)
             self.wake()
+
+    def _greet(self, member: int, knows_us: bool) -> None:
+        """Begin to talk with a member, unless it knows of promises that we have forgotten."""
+        if knows_us and self._log.is_new:
+            raise DataLost(
+                f"peer {member:x} knows that this member was started before, and there is no data"
+            )
+        self._engine.connected(member)
 
     def disconnected(self, member: int) -> None:
         if not self._stopped:
@@ -638,6 +647,7 @@ class Driver(Generic[ReplyT]):
             self.receiver.expire()
         engine.tick()
         self._notice()
+        self._save_commit()
         if not engine.is_leader:
             self._forward(now_ns - self._election_ns)
         elif self._write is not None:
@@ -651,6 +661,15 @@ class Driver(Generic[ReplyT]):
             if command is not None and not self._disk_full:
                 # Nobody waits for the reply, but somebody must look at the outcome.
                 self.propose(command).add_done_callback(asyncio.Future.exception)
+
+    def _save_commit(self) -> None:
+        """When nothing else is written, write how far the log is committed.
+
+        So a restart without a quorum shows what was shown before; alone, all of the log is that.
+        """
+        idle = self._write is None and not self._journal.pending
+        if idle and not self._engine.is_alone and not self._disk_full:
+            self._log.save_commit()
 
 
 def _size_bytes(message: Append) -> int:

@@ -12,6 +12,8 @@ Laws:
 * A refused append moves what is sent next only downwards and never below what was acknowledged, and
   only the answer to the latest probe counts [L6].
 * Nothing of a snapshot ever reaches the core [S3, S4]; what is sent ahead is bounded [P6].
+* A follower that does not have what it acknowledged ends; with less than a majority of promises
+  that are remembered, nothing that was acknowledged would be safe.
 * What promises something (an acknowledgement, a vote, a request for votes) goes into `held` and may
   leave only when all that is in the journal's buffer is on disk; the rest goes into `outbox`.
 """
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft.core import Core
 from raft.election import ElectionTimer
-from raft.errors import SafetyViolation
+from raft.errors import DataLost, SafetyViolation
 from raft.messages import (
     Append,
     Appended,
@@ -207,7 +209,8 @@ class Engine:
 
     def _beat(self, member: int) -> None:
         if not self.is_silent:
-            self.outbox.append((member, Beat(self.term, self._round)))
+            match = self._core.match_index(member)
+            self.outbox.append((member, Beat(self.term, self._round, match)))
 
     def send_appends(self) -> None:
         """As a leader, send what was appended, and what is committed, to those who lack it."""
@@ -446,6 +449,11 @@ class Engine:
 
     def _on_beat(self, member: int, message: Beat) -> None:
         if self.follow(member, message.term):
+            if message.match > self._log.last_index:
+                raise DataLost(
+                    f"leader {member:x} has this member's acknowledgement of entries up to"
+                    f" {message.match}, and they end at {self._log.last_index}"
+                )
             self.outbox.append((member, Beaten(message.term, message.round)))
 
     def _on_timeout_now(self, member: int, message: TimeoutNow) -> None:
@@ -550,6 +558,10 @@ class Engine:
             self._on_acknowledged(member, message.index, progress)
         elif self._is_news(member, message, progress):
             match = self._core.match_index(member)
+            if message.prev <= match:
+                # It denies what it has acknowledged: it knows best whether it has lost that.
+                self._beat(member)
+                return
             self._core.set_next(member, max(match, min(message.index, message.prev - 1)) + 1)
             progress.probe()
         else:

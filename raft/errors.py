@@ -32,6 +32,17 @@ class Refused(Exception):
     """The data directory does not allow a start; the message says why and what to do."""
 
 
+class DataLost(Exception):
+    """This member does not have what others count on its having; the message says what to do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}; a member that has forgotten what it acknowledged must not go on: give it back"
+            " the data directory it had, or remove it from the cluster and add it anew with an"
+            " empty one"
+        )
+
+
 class SafetyViolation(Exception):
     """Something happened that agreement rules out: a bug, or a peer that is not one of ours."""
 

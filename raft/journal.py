@@ -100,6 +100,7 @@ class Chunk:
     number: int
     parts: tuple[_Part, ...]
     mark_index: int | None
+    commit: int
 
 
 class Journal:
@@ -126,6 +127,7 @@ class Journal:
         self._written = 0
         self._failed = False
         self._mark_index = found.outline.mark[0] if found.outline.mark else None
+        self._commit = found.outline.commit
         self._segments = found.segments
         self._segments_lock = threading.Lock()
         self._spare = SpareFile(disk, directory, segment_bytes)
@@ -264,6 +266,11 @@ class Journal:
         """Whether something is buffered that no `take` has detached."""
         return bool(self._part.data or self._full)
 
+    @property
+    def commit(self) -> int:
+        """Up to where what is on disk says that the log is committed."""
+        return self._commit
+
     def take(self) -> Chunk:
         """Detach what is buffered; it must be handed to `write`, in order."""
         parts = self._full
@@ -285,7 +292,7 @@ class Journal:
         self._batch = self._offset
         self._taken += 1
         mark = self._outline.mark
-        return Chunk(self._taken, tuple(parts), mark[0] if mark else None)
+        return Chunk(self._taken, tuple(parts), mark[0] if mark else None, self._outline.commit)
 
     def write(self, chunk: Chunk) -> None:
         """Write a chunk and make it durable."""
@@ -303,6 +310,7 @@ class Journal:
                 segment = self._segments[-1]
                 segment.last_index = max(segment.last_index, part.last_index)
         self._mark_index = chunk.mark_index
+        self._commit = chunk.commit
         self._written = chunk.number
         self._failed = False
 

@@ -7,7 +7,7 @@ Laws:
 * The list begins with the *base*, the last entry that compaction has thrown away in spirit: it is
   there for its index and term.
 * The commit index is volatile, as in Raft. Each journal record carries it as a lower bound, so a
-  restart knows what it may apply before anyone else answers.
+  restart knows what it may apply before anyone else answers; `save_commit` is for quiet times.
 * `durable` is the index up to which the entries *as they are now* are on disk: replacing an entry
   takes it back.
 """
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from raft.membership import Membership
 
 _NONE: Final = 1 << 63
+
+# Where every log begins: with the initial configuration, which no leader is needed for.
+FIRST_INDEX: Final = 1
 
 
 class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
@@ -70,7 +73,9 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     def _notice(self, entry: Entry) -> None:
         """Learn of a configuration; the first entry of a log is always one."""
         data, index, _term = entry
-        if index > self.membership.index and (data[0] == batch.CONFIGURATION_KIND or index == 1):
+        if index > self.membership.index and (
+            data[0] == batch.CONFIGURATION_KIND or index == FIRST_INDEX
+        ):
             found = batch.decode(data)
             if found is not None and found.peers is not None:
                 self.membership.append(index, found.peers)
@@ -84,6 +89,11 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     @property
     def last_index(self) -> int:
         return self.entries[-1][1]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing in it yet that came from a leader."""
+        return self.last_index <= FIRST_INDEX
 
     @property
     def last_term(self) -> int:
@@ -151,6 +161,11 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         self.size_bytes = len(batch.NO_OP)
         self.durable = index
         self._fresh = _NONE
+
+    def save_commit(self) -> None:
+        """Buffer how far the log is committed, if what is on disk does not say so yet."""
+        if self._commit > self._journal.commit:
+            self._save_state()
 
     def begin_sync(self) -> int:
         """The journal's buffer is about to be written: return what `synced` wants to be told."""

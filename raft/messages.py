@@ -56,10 +56,14 @@ class Commit(msgspec.Struct, tag="commit", array_like=True, frozen=True, gc=Fals
 
 
 class Beat(msgspec.Struct, tag="beat", array_like=True, frozen=True, gc=False):
-    """I lead this term; answer at once, and name the round (a read index round, 0 for none)."""
+    """I lead this term; answer at once, and name the round (a read index round, 0 for none).
+
+    `match`: up to where the receiver has acknowledged the log in this term.
+    """
 
     term: int
     round: int
+    match: int = 0
 
 
 class Beaten(msgspec.Struct, tag="beaten", array_like=True, frozen=True, gc=False):

@@ -29,7 +29,7 @@ from raft.engine import Engine
 from raft.errors import Refused
 from raft.installs import Receiver, Sender
 from raft.journal import SEGMENT_BYTES, Entry, Identity, Journal, Recovered
-from raft.log import Log
+from raft.log import FIRST_INDEX, Log
 from raft.membership import Membership
 from raft.snapshots import SnapshotMeta, SnapshotStore
 from raft.space import Space
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 ReplyT = TypeVar("ReplyT")
 
 # The initial configuration has the term etcd gives it, so the first leader has term 2.
-_FIRST_INDEX: Final = 1
 _FIRST_TERM: Final = 1
 
 _logger = logging.getLogger("raft")
@@ -81,7 +80,7 @@ class Bootstrap:
     def entry(self) -> Entry:
         ids = [(0, 0)] * len(self.commands)
         first = batch.Batch(0, 0, ids, list(self.commands), self.peers)
-        return batch.encode(first), _FIRST_INDEX, _FIRST_TERM
+        return batch.encode(first), FIRST_INDEX, _FIRST_TERM
 
 
 class Node(Generic[ReplyT]):
@@ -167,7 +166,7 @@ class Node(Generic[ReplyT]):
         first = entries[0][1] if entries else mark[0] + 1
         newest = self._snapshots.newest(covers=first)
         if newest is None:
-            if first != _FIRST_INDEX:
+            if first != FIRST_INDEX:
                 raise Refused(
                     f"the log in {self._config.journal_directory} begins at index {first} and no "
                     f"snapshot in {self._config.snapshot_directory} covers what came before; "
@@ -259,9 +258,9 @@ class Node(Generic[ReplyT]):
             install=self._driver.install,
             on_installed=self.compactor.installed,
         )
-        if not self._base and self._log.first_index == _FIRST_INDEX:
+        if not self._base and self._log.first_index == FIRST_INDEX:
             # PySyncObj takes the first entry of a log for applied; so it is, by definition.
-            self._driver.apply_entry(_FIRST_INDEX, self._log.entries[0][0])
+            self._driver.apply_entry(FIRST_INDEX, self._log.entries[0][0])
         self._started_s = asyncio.get_running_loop().time()
         self._transport.start(self._driver)
         self._connect()

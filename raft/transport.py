@@ -27,8 +27,11 @@ class Listener(Protocol):
     def received(self, member: int, message: Message) -> None:
         """A message from a member; any id of this cluster that was not removed."""
 
-    def connected(self, member: int) -> None:
-        """Messages can be exchanged with the member from now on."""
+    def connected(self, member: int, *, knows_us: bool) -> None:
+        """Messages can be exchanged with the member from now on.
+
+        `knows_us`: it says that we had data once.
+        """
 
     def disconnected(self, member: int) -> None:
         """The connection is gone, and what was on its way with it."""

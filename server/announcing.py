@@ -1,8 +1,13 @@
 """What a member tells the cluster about itself, and what the cluster's leader adds to that.
 
-Laws: a member is announced once its name and client URLs are committed, at each start anew; it is
-tried until it succeeds. The cluster's version is set once in the life of a cluster, by the leader;
-that is why a fresh cluster of N members is at index 2N + 1.
+Laws:
+
+* A member is announced once its name and client URLs are committed, at each start anew; it is tried
+  until it succeeds.
+* It does not ask for that before a leader's entries are on its own disk. So one that is known by
+  name and has no data has lost it (raft/driver.py, kvstore.is_bootstrapped).
+* The cluster's version is set once in the life of a cluster, by the leader; that is why a fresh
+  cluster of N members is at index 2N + 1.
 """
 
 import asyncio
@@ -19,6 +24,21 @@ _LOOK_S = 0.05
 """How often a member looks whether there is a version yet, or whether it has come to lead."""
 
 _logger = logging.getLogger("etcdserver")
+
+
+async def catch_up(node: Node[Reply], timeout_s: float) -> None:
+    """Wait until a local read shows all that was ever acknowledged, but not longer than that."""
+    barrier = node.read_barrier()
+    barrier.add_done_callback(_heed)
+    await asyncio.wait([barrier], timeout=timeout_s)
+    if not barrier.done():
+        _logger.warning("there is no leader yet: serving reads of what this member knows")
+
+
+def _heed(done: asyncio.Future[None]) -> None:
+    """Nobody needs to hear of a failure."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def announce(node: Node[Reply], config: Config) -> None:

@@ -68,6 +68,12 @@ async def _join(config: Config, resolve: Resolve) -> Beginning:
         )
     members = await asyncio.to_thread(matched, candidate.members, existing, resolve)
     local = next(member for member in members if member.name == candidate.local.name)
+    if _has_started(existing, local.id):
+        # DEVIATES: etcd starts it, and it may vote although it has forgotten what it acknowledged.
+        raise BootstrapError(
+            f"member {hex_id(local.id)} has already been bootstrapped, and its data is not here:"
+            " give it back the data directory it had, or remove it from the cluster and add it anew"
+        )
     others = [member for member in members if member.id != local.id]
     versions = await asyncio.gather(
         *(fetch_cluster_version(member.peer_urls, JOINER_TIMEOUT_S) for member in others)

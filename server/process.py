@@ -1,10 +1,13 @@
 """One running member, from recovered data to the last answer.
 
-Laws: a new member serves clients once its own attributes are committed; one with data serves them
-at once, since local reads need nobody. READY=1 is said when the attributes are committed, and not
-before. A failure of the log ends the process at once, with one line and without another answer. A
-signal drains: polls get their empty answer, answers under way go out, a leader hands over, and what
-was acknowledged is on disk already. So does the removal of this member from the cluster.
+Laws:
+
+* A new member serves clients once its own attributes are committed; one with data when it has
+  caught up with a leader or, since local reads need nobody, when no leader comes.
+* READY=1 is said when the attributes are committed, and not before.
+* A failure of the log ends the process at once, with one line and without another answer.
+* A signal drains: polls get their empty answer, answers under way go out, a leader hands over, and
+  what was acknowledged is on disk already. So does the removal of this member from the cluster.
 """
 
 import asyncio
@@ -19,11 +22,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from api import App, Backend, Versions, client_app, metrics_app, peer_app
-from kvstore import Machine, Reply, is_removed
+from kvstore import Machine, Reply, is_bootstrapped, is_removed
 from kvstore.commands import RemoveMember, encode
-from raft import Node, NodeConfig, Peer, Timing
+from raft import DataLost, Node, NodeConfig, Peer, Timing
 from server import hosts, log, systemd
-from server.announcing import agree_on_version, announce
+from server.announcing import agree_on_version, announce, catch_up
 from server.beginning import Beginning, begin
 from server.datadir import DataDir
 from server.identity import member_id
@@ -34,6 +37,9 @@ from server.peers import Peers
 from server.version import CLUSTER_VERSION, ETCD_VERSION, __version__
 
 _DRAIN_S = 2.0
+
+# For so many election time-outs a restarted member waits for a leader before it serves clients.
+_PATIENCE = 3
 
 # How long a removed member stays, as in etcd: the others may have yet to hear of it from us.
 _REMOVED_STAY_S = 1.0
@@ -57,6 +63,7 @@ class Process:
         self._peers = Peers(
             self._timing,
             is_removed=self._is_removed,
+            is_bootstrapped=lambda number: is_bootstrapped(self._machine.store.tree, number),
             fallback=self._peer_http,
             version=ETCD_VERSION,
         )
@@ -106,10 +113,13 @@ class Process:
             me, commit = node.identity, node.status.commit_index
             words = "forcing restart of member %x in cluster %x at commit index %d"
             _logger.warning(words, me.member_id, me.cluster_id, commit)
+            words = "take --force-new-cluster out again: it removes all other members at each start"
+            _logger.warning(words)
         backend = self._backend = self._make_backend(node)
         self._peer_app = self._begin_app(peer_app(backend))
         knows_something = self._data_dir.has_data and self._machine.store.index > 0
         if knows_something:
+            await catch_up(node, _PATIENCE * self._timing.election_ms / 1000)
             await self._serve_clients(backend, clients, metrics)
         await announce(node, self._config)
         await agree_on_version(node, self._machine)
@@ -269,6 +279,8 @@ def _die(error: BaseException) -> NoReturn:
     """End the process without another answer: what is in memory can't be trusted any more."""
     if isinstance(error, OSError):
         _logger.critical("cannot write to the data directory: %s; exiting", error)
+    elif isinstance(error, DataLost):
+        _logger.critical("%s; exiting", error)
     else:
         _logger.critical("internal error: %r; exiting", error, exc_info=error)
     with contextlib.suppress(Exception):

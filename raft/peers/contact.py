@@ -5,7 +5,7 @@ Law: at most one live link and one attempt at one, and never both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from raft.peers.collision import Standing
@@ -28,6 +28,10 @@ class Contact:
     link: Link | None = None
     seen: tuple[int, int] | None = None
     """The incarnation and number of its last attempt that reached us."""
+    displaced: set[int] = field(default_factory=set)
+    """The incarnations whose connection another one's has taken the place of, since there was one
+    without a break.
+    """
 
     def standing(self) -> Standing:
         """Return what a request from the member meets."""

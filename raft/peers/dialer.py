@@ -254,6 +254,8 @@ class Attempt(asyncio.Protocol):
             return "it says that this member has been removed"
         if answer.status == HTTPStatus.CONFLICT:
             return ""
+        if answer.status == HTTPStatus.LOCKED:
+            return "it says that another process is this member: stop one of the two"
         return f"it declined with status {answer.status}"
 
     def _settle(self, answer: Welcome | Declined | None) -> None:

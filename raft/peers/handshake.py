@@ -9,6 +9,7 @@
     X-Server-Version: 3.4.23                    X-Raft-To: 728866d04211ed8c
     X-Raft-To: 49216416b08ac00                  X-Raft-Incarnation: 2a
     X-Raft-Incarnation: 51bd3f0e9a7c2244
+    X-Raft-Knows: addressee                     X-Raft-Knows: addressee
     X-Raft-Dial: 7
     X-Raft-Seen: 2a/3
 
@@ -34,6 +35,7 @@ HEAD_END: Final = b"\r\n\r\n"
 # A request that begins otherwise is no member's.
 REQUEST_START: Final = b"GET /raft/pyetcd "
 
+_ADDRESSEE: Final = "addressee"
 _REQUEST_LINE: Final = b"GET /raft/pyetcd HTTP/1.1"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9])(?: [ -~\t]*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -62,7 +64,7 @@ class Hello:
 
     `incarnation` is drawn anew at each start of a member; `dial` numbers its attempts to connect,
     upwards; `seen` is the incarnation and dial of the other side's last attempt that had reached
-    it, None for none.
+    it, None for none. `knows` tells that the sender knows of data that the addressee had once.
     """
 
     cluster_id: int
@@ -71,17 +73,22 @@ class Hello:
     incarnation: int
     dial: int
     seen: tuple[int, int] | None
+    knows: bool
     version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The connection is taken up: what the other side says of itself and of whom it believes us."""
+    """The connection is taken up: what the other side says of itself and of whom it believes us.
+
+    `knows` is as in a Hello.
+    """
 
     cluster_id: int
     sender: int
     wanted: int
     incarnation: int
+    knows: bool
     version: str
 
 
@@ -127,6 +134,7 @@ def read_answer(head: bytes) -> Welcome | Declined:
                 _id(fields, "x-server-from"),
                 _id(fields, "x-raft-to"),
                 _id(fields, "x-raft-incarnation"),
+                _knows(fields),
                 _version(fields),
             )
         return Declined(
@@ -160,6 +168,7 @@ def read_request(head: bytes) -> Hello:
             _id(fields, "x-raft-incarnation"),
             _dial(_field(fields, "x-raft-dial")),
             _seen(fields["x-raft-seen"]) if "x-raft-seen" in fields else None,
+            _knows(fields),
             _version(fields),
         )
     except _BadHead as error:
@@ -200,12 +209,14 @@ def _upgrade() -> str:
 
 def _identity(who: Hello | Welcome) -> str:
     version = f"X-Server-Version: {who.version}\r\n" if who.version else ""
+    knows = f"X-Raft-Knows: {_ADDRESSEE}\r\n" if who.knows else ""
     return (
         f"X-Etcd-Cluster-ID: {who.cluster_id:x}\r\n"
         f"X-Server-From: {who.sender:x}\r\n"
         f"{version}"
         f"X-Raft-To: {who.wanted:x}\r\n"
         f"X-Raft-Incarnation: {who.incarnation:x}\r\n"
+        f"{knows}"
     )
 
 
@@ -252,6 +263,13 @@ def _seen(value: str) -> tuple[int, int]:
     if not _ID.fullmatch(incarnation):
         raise _BadHead("the header x-raft-seen is malformed")
     return int(incarnation, 16), _dial(dial)
+
+
+def _knows(fields: dict[str, str]) -> bool:
+    value = fields.get("x-raft-knows")
+    if value not in (None, _ADDRESSEE):
+        raise _BadHead("the header x-raft-knows is malformed")
+    return value is not None
 
 
 def _version(fields: dict[str, str]) -> str:

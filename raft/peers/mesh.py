@@ -7,7 +7,8 @@ Laws:
 * Whom it was told of (`set_members`) and is not connected with, it dials; who connects is served,
   at most STRANGERS_MAX of whom it was not told.
 * Nobody is let in on their word alone: cluster, sender, addressee and protocol must fit, a removed
-  member is told so, and `collision` says which of two connections stays.
+  member is told so, and `collision` says which of two connections stays. A process whose connection
+  that of another one with the same id has replaced is not let in beside it.
 * The listener is called on the event loop, never from inside a method of the transport, and not at
   all once `stop` was called. What it raises is logged, reported to the loop, and costs the link.
 """
@@ -56,6 +57,7 @@ class Mesh:
         incarnation: int,
         timing: Timing,
         is_removed: Callable[[int], bool],
+        is_bootstrapped: Callable[[int], bool],
         fallback: Callable[[], asyncio.Protocol] | None = None,
         version: str = "",
         context: ssl.SSLContext | None = None,
@@ -63,13 +65,15 @@ class Mesh:
     ) -> None:
         """`incarnation` is a random number above 0, drawn anew at each start of the process.
 
-        `is_removed` tells whether a member id is gone for good. `fallback` makes the protocol of
-        connections that are no member's (404 without it). `version` is shown to other members.
-        `context` is what https URLs are dialed with.
+        `is_removed` tells whether a member id is gone for good, `is_bootstrapped` whether it is
+        known to have had data. `fallback` makes the protocol of connections that are no member's
+        (404 without it). `version` is shown to other members. `context` is what https URLs are
+        dialed with.
         """
         self._identity = identity
         self._incarnation = incarnation
         self._is_removed = is_removed
+        self._is_bootstrapped = is_bootstrapped
         self._version = version
         self._context = context
         self._pace = Pace.of(timing)
@@ -156,11 +160,16 @@ class Mesh:
         self._until_ended(contact.dialer.stop())
         me = self._identity
         answer = Welcome(
-            me.cluster_id, me.member_id, hello.sender, self._incarnation, self._version
+            me.cluster_id,
+            me.member_id,
+            hello.sender,
+            self._incarnation,
+            self._is_bootstrapped(hello.sender),
+            self._version,
         )
         transport.write(handshake.welcome(answer))
         origin = Origin(hello.incarnation, is_ours=False, dial=hello.dial)
-        self._join(contact, origin, transport, hello.version)
+        self._join(contact, origin, transport, hello)
 
     def _judge(self, hello: Hello) -> None:
         """Raise Refusal if the sender of a request is not to be let in."""
@@ -186,6 +195,9 @@ class Mesh:
                 words = "too many members that this one does not know are connected"
                 raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, words)
             return
+        if hello.incarnation in contact.displaced:
+            words = f"two processes say that they are member {sender:x}: stop one of them"
+            raise Refusal(HTTPStatus.LOCKED, words)
         standing = contact.standing()
         if not collision.stays(hello, standing, member=me.member_id, incarnation=self._incarnation):
             contact.saw(hello)
@@ -204,6 +216,7 @@ class Mesh:
             incarnation=self._incarnation,
             dial=self._dials,
             seen=seen,
+            knows=self._is_bootstrapped(member),
             version=self._version,
         )
 
@@ -212,7 +225,7 @@ class Mesh:
     ) -> None:
         """Take over a connection that we asked for."""
         origin = Origin(welcome.incarnation, is_ours=True, dial=hello.dial)
-        link = self._join(self._contacts[hello.wanted], origin, transport, welcome.version)
+        link = self._join(self._contacts[hello.wanted], origin, transport, welcome)
         if data:
             link.data_received(data)
 
@@ -241,19 +254,21 @@ class Mesh:
         return contact
 
     def _join(
-        self, contact: Contact, origin: Origin, transport: asyncio.Transport, version: str
+        self, contact: Contact, origin: Origin, transport: asyncio.Transport, peer: Hello | Welcome
     ) -> Link:
-        """Make a connection the live one."""
+        """Make a connection the live one; `peer` is what the other side said of itself."""
         member, stale = contact.member, contact.link
         link = Link(member, origin, self, pace=self._pace, counters=contact.counters)
         contact.link = link
         link.begin(transport)
         if stale is not None:
+            if stale.origin.incarnation != origin.incarnation:
+                contact.displaced.add(stale.origin.incarnation)
             stale.abort()
             _logger.warning("peer %x became inactive (it has connected anew)", member)
             self._notices.append(lambda listener: listener.disconnected(member))
-        _logger.info("peer %x became active (version %s)", member, version or "unknown")
-        self._tell(lambda listener: listener.connected(member))
+        _logger.info("peer %x became active (version %s)", member, peer.version or "unknown")
+        self._tell(lambda listener: listener.connected(member, knows_us=peer.knows))
         return link
 
     def received(self, link: Link, message: Message) -> None:
@@ -273,6 +288,7 @@ class Mesh:
         if contact is None or contact.link is not link:
             return
         contact.link = None
+        contact.displaced.clear()
         _logger.warning("peer %x became inactive (%s)", member, reason)
         contact.dialer.lost(asyncio.get_running_loop().time() - link.since_s)
         if contact.is_told:

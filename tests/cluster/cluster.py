@@ -147,15 +147,18 @@ class Cluster:
         member = await self._new_member()
         body = f'{{"peerURLs":["{member.place.peer_url}"]}}'.encode()
         await self._change("POST", "/v2/members", body, done=(201,))
-        everybody = [*self.members, member]
-        member.settings |= {
-            "initial-cluster": ",".join(f"{m.name}={m.place.peer_url}" for m in everybody),
-            "initial-cluster-state": "existing",
-        }
-        self.members = everybody
+        self.members = [*self.members, member]
+        member.settings |= self.joining()
         self.spawn(member)
         await self.until(member.is_ready, f"{member} serves after it was added")
         return member
+
+    def joining(self) -> dict[str, str]:
+        """The settings of one that joins the members as they are now, itself among them."""
+        return {
+            "initial-cluster": ",".join(f"{m.name}={m.place.peer_url}" for m in self.members),
+            "initial-cluster-state": "existing",
+        }
 
     async def remove(self, member: Member) -> None:
         """Remove a member through the API of another; if it runs, its process must end well."""

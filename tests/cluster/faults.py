@@ -5,6 +5,7 @@ it are the nemesis's. What it excuses is as narrow as the program promises: a st
 nobody but a follower's own clients notice what befalls that follower.
 """
 
+import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -337,6 +338,23 @@ async def replace_the_dead(stage: Stage) -> Scope:
     return await _replace(stage, victim)
 
 
+async def lose_disk(stage: Stage) -> Scope:
+    """A member loses its data and is started as if it were new: it must end, and is replaced."""
+    victim = stage.chance.choice(stage.cluster.members)
+    victim.kill()
+    shutil.rmtree(victim.settings["data-dir"])
+    victim.settings |= stage.cluster.joining()
+    stage.cluster.spawn(victim)
+
+    async def ended() -> bool:
+        return not victim.running
+
+    await stage.cluster.until(ended, f"{victim} ends without its data")
+    if victim.exit_code != 1 or "has already been bootstrapped" not in victim.log():
+        raise AssertionError(f"{victim} ended with {victim.exit_code}:\n{victim.log()}")
+    return await _replace(stage, victim)
+
+
 async def _replace(stage: Stage, victim: Member) -> Scope:
     await stage.cluster.remove(victim)
     await stage.hold(0.0, 1.0)
@@ -350,6 +368,10 @@ async def grow_and_shrink(stage: Stage) -> Scope:
     victim = stage.chance.choice(stage.cluster.members)
     await stage.cluster.remove(victim)
     return Scope(silent=names([victim, fresh]))
+
+
+def _remembers(cluster: Cluster) -> bool:
+    return cluster.program.refuses_without_data
 
 
 def _can_cut(cluster: Cluster) -> bool:
@@ -407,5 +429,6 @@ FAULTS: tuple[Fault, ...] = (
     Fault("follower replaced", replace_follower),
     Fault("leader replaced", replace_leader),
     Fault("dead member replaced", replace_the_dead),
+    Fault("disk lost", lose_disk, _remembers),
     Fault("one added, one removed", grow_and_shrink),
 )

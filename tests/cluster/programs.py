@@ -18,6 +18,8 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     serves_without_quorum: bool = True
     """Local reads are answered after a restart without quorum too."""
+    refuses_without_data: bool = True
+    """A member whose data is gone ends instead of going on under its old id."""
     survives_full_disk: bool = True
     """A full disk refuses writes; it does not end the process."""
     cluster_time: bool = True
@@ -35,6 +37,7 @@ def etcd() -> Program:
         (find_etcd()[0],),
         {"ETCD_ENABLE_V2": "true"},
         serves_without_quorum=False,
+        refuses_without_data=False,
         survives_full_disk=False,
         cluster_time=False,
         steady=False,

@@ -92,6 +92,17 @@ async def test_joining() -> None:
     assert beginning.first is None
 
 
+async def test_joining_again_without_data() -> None:
+    """Goal: a member that the others know as started is refused without its data. Method: as above,
+    with client URLs of ours."""
+    async with fake_member() as other:
+        other.knows(row(0x77, HERE, name="a", client_url="http://c:2"), row(0x22, other.url))
+        other.say("/version", {"etcdserver": "3.4.23", "etcdcluster": "3.4.0"})
+        options = config("a", f"a={HERE},b={other.url}", HERE, "--initial-cluster-state=existing")
+        with pytest.raises(BootstrapError, match=r"^member 77 has already been bootstrapped, and "):
+            await begin(options, HOSTS.get)
+
+
 @pytest.mark.parametrize(
     ("versions", "members", "message"),
     [

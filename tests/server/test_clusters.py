@@ -1,8 +1,11 @@
 """Members as real processes: how a cluster begins, how members come, go, stop and come back."""
 
+import contextlib
+import shutil
 import socket
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from server.identity import cluster_id, hex_id, member_id
 from tests.server.members import Member, cluster, leader_of, start, until
@@ -92,6 +95,62 @@ def test_a_member_without_quorum_serves_what_it_has(tmp_path: Path) -> None:
         until(lambda: not silent(notices), "READY=1", alone, members[2])
         assert names(alone) == ["m1", "m3", "new"]
         assert alone.put("/a", "2").status == 200
+
+
+def test_a_member_that_lost_its_data_does_not_go_on() -> None:
+    """Goal: an acknowledged write is not lost when the disk of one of those that have it is, and
+    that member is started again under its old name, as one that joins or one that founds; it says
+    what to do. Method: one member is behind, the leader writes with the other one, which is killed
+    and loses its data directory; then the leader is away."""
+    with cluster(3) as members:
+        leader = leader_of(members)
+        behind, emptied = (member for member in members if member is not leader)
+        until(lambda: names(behind) == ["m1", "m2", "m3"], "all are known by name")
+        behind.kill()
+        assert leader.put("/precious", "1").status == 201
+        until(lambda: emptied.see("/v2/keys/precious").get("node"), "it has the write")
+        emptied.kill()
+        shutil.rmtree(emptied.data_dir)
+        for state in ("existing", "new"):
+            emptied.among(members, f"--initial-cluster-state={state}").launch()
+            assert emptied.ended() == 1
+            assert "has already been bootstrapped" in emptied.log()
+
+        leader.kill()
+        emptied.launch()
+        starts = "etcdserver: starting member"
+        until(lambda: emptied.full_log().count(starts) == 2, "nobody tells it", emptied)
+        behind.launch()
+        assert emptied.ended() == 1
+        assert "knows that this member was started before, and there is no data" in emptied.log()
+        assert "remove it from the cluster and add it anew" in emptied.log()
+        leader.start()
+        until(lambda: "node" in behind.see("/v2/keys/precious?quorum=true"), "the write is there")
+
+
+def test_reads_after_a_crash_of_all_show_what_was_acknowledged() -> None:
+    """Goal: whoever answers first after a kill -9 of all members shows the last acknowledged write,
+    quorum=true or not. Method: write, kill at once, start, and ask each member until it answers."""
+    with cluster(3) as members:
+        for turn in range(3):
+            key = f"/last{turn}"
+            assert members[turn].put(key, "1").status == 201
+            for member in members:
+                member.kill()
+            for member in members:
+                member.launch()
+            for member in members:
+                shown: list[Any] = []
+                until(lambda: _answer(member, key, shown), "it answers", member)  # noqa: B023
+                assert shown[0]["node"]["value"] == "1"
+                until(lambda: "node" in member.see("/v2/keys/?quorum=true"), "all is well")  # noqa: B023
+
+
+def _answer(member: Member, key: str, shown: list[Any]) -> bool:
+    """Keep the answer to a read, once there is one."""
+    with contextlib.suppress(OSError):
+        shown.append(member.see(f"/v2/keys{key}"))
+    return bool(shown)
 
 
 def test_a_member_joins_is_removed_and_stays_out() -> None:

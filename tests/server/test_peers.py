@@ -28,7 +28,13 @@ class Greeter(asyncio.Protocol):
 def peers() -> Peers:
     """One that serves strangers with a greeting."""
     timing = Timing(50, 500)
-    return Peers(timing, is_removed=lambda _member: False, fallback=Greeter, version="3.4.23")
+    return Peers(
+        timing,
+        is_removed=lambda _member: False,
+        is_bootstrapped=lambda _member: False,
+        fallback=Greeter,
+        version="3.4.23",
+    )
 
 
 async def ask(port: int) -> bytes:

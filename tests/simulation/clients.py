@@ -65,6 +65,8 @@ class Operation:
     cause: str = ""
     # What was answered before it was asked: entries up to this one.
     floor: int = 0
+    # The entry that a write has become; 0 for none that is known.
+    index: int = 0
 
     def event(self) -> Event | None:
         """What it means for the history of its key; None for nothing."""
@@ -210,6 +212,7 @@ class Clients:
             return
         order, index, _reply = found
         self._given.add(order)
+        operation.index = index
         self._reaches(operation, index)
         if index <= operation.floor:
             detail = f"{operation.data!r} is entry {index}, asked for after {operation.floor}"

@@ -214,13 +214,18 @@ class Faults:
             member.disk.capacity_bytes = used + self.luck.choice((0, 10_000, 100_000))
             self.world.tell("full disk", member.id)
 
+    def _whole(self) -> list[Member]:
+        """The members whose disks are as they should be, if one of them may be spared."""
+        world = self.world
+        members = [world.members[number] for number in world.configuration]
+        whole = [member for member in members if not member.journal.damaged]
+        return whole if 2 * (len(whole) - 1) > len(members) else []
+
     def flip(self) -> None:
         """A bit of a dead member's files flips, if the others are enough without it."""
         world = self.world
-        configuration = world.configuration
-        whole = [n for n in configuration if not world.members[n].journal.damaged]
-        dead = [world.members[n] for n in whole if not world.members[n].up]
-        if not dead or 2 * (len(whole) - 1) <= len(configuration):
+        dead = [member for member in self._whole() if not member.up]
+        if not dead:
             return
         member = self.luck.choice(dead)
         files = [(path, size) for path, size in member.disk.files() if size]
@@ -230,6 +235,31 @@ class Faults:
             member.journal.damaged = True
             world.tell("flip", member.id, path)
             member.boot()
+
+    def wipe(self) -> None:
+        """A member loses its disk, if the others know that it had one, and starts as if new."""
+        whole = self._whole()
+        victims = [member for member in whole if self._is_known(member, whole)]
+        if victims:
+            member, founders = self.luck.choice(victims), self.world.founders
+            member.crash(power=True)
+            if not member.up:
+                is_one = any(peer.id == member.id for peer in founders)
+                member.wipe(founders=founders if is_one and self.luck.random() < 0.5 else ())
+                member.boot()
+
+    @staticmethod
+    def _is_known(member: Member, whole: list[Member]) -> bool:
+        """Whether the others know for good of the data of this one, and need none of it."""
+        since, end = member.known_since, member.journal.durable.last
+        return since > 0 and all(
+            other.serves
+            and other.live.knows(member.id)
+            and other.live.node.journal.commit >= since
+            and other.journal.durable.last >= end
+            for other in whole
+            if other is not member
+        )
 
     # -- members come and go --------------------------------------------------------
 
@@ -252,7 +282,7 @@ class Faults:
         """Whether the others can go on without that member."""
         world = self.world
         left = world.configuration - {number}
-        able = [n for n in left if world.members[n].refuses is None and world.members[n].lives]
+        able = [n for n in left if not world.members[n].journal.damaged and world.members[n].lives]
         return bool(left) and 2 * len(able) > len(left)
 
     def _remove(self, number: int) -> None:
@@ -278,7 +308,7 @@ class Faults:
             self._change("update", Peer(number, urls), UpdateMember(number, urls))
 
     def replace(self) -> None:
-        """A member whose disk is damaged is removed, and another one comes."""
+        """A member whose disk is damaged or lost is removed, and another one comes."""
         for number in sorted(self.world.configuration):
             if self.world.members[number].refuses is not None:
                 self._remove(number)

@@ -140,6 +140,14 @@ class JournalWatch:
         for name in ("append", "save_state", "mark_snapshot", "take", "write"):
             self._wrap(journal, name)
 
+    def wiped(self) -> None:
+        """Nothing of it is left, and what comes now counts for nobody."""
+        self.told, self.durable = View(), View()
+        self.votes = {}
+        self.snapshot_index = 0
+        self.damaged = self.lost = True
+        self._taken, self._buffered = [], []
+
     def snapshot_read(self, meta: SnapshotMeta) -> None:
         """The member reads a snapshot: to go on from it, or to send it."""
         self.snapshot_index = meta.index

@@ -18,18 +18,21 @@ import random
 import traceback
 from typing import TYPE_CHECKING
 
-from kvstore import Reply, is_removed
+from kvstore import Reply, is_bootstrapped, is_removed
 from kvstore.commands import AddMember, PublishMember, RemoveMember, SetClusterVersion, encode
 from raft import (
     Bootstrap,
+    DataLost,
     Identity,
     JournalCorrupt,
     Node,
     NodeConfig,
     Peer,
+    ProposalFailed,
     Refused,
     SnapshotCorrupt,
 )
+from raft.errors import STOPPED
 from tests.simulation.canon import WatchedMachine
 from tests.simulation.disk import SNAP, WAL, MemberDisk, Mount
 from tests.simulation.loop import NS_PER_S, Process
@@ -37,6 +40,7 @@ from tests.simulation.network import Transport
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
+    from tests.simulation.clients import Operation
     from tests.simulation.loop import VirtualLoop
     from tests.simulation.world import World
 
@@ -100,8 +104,14 @@ class Life:
             on_snapshot_read=member.journal.snapshot_read,
         )
         self.machine = WatchedMachine(world.canon, member.journal, spend=world.loop.spend)
-        self.transport = Transport(world.network, member.id, self.process, self._is_removed)
+        self.transport = Transport(
+            world.network, member.id, self.process, self._is_removed, self.knows
+        )
         self.node: Node[Reply]
+
+    def knows(self, number: int) -> bool:
+        """Whether its state machine knows that another member was started once."""
+        return is_bootstrapped(self.machine.store.tree, number)
 
     def _is_removed(self, number: int) -> bool:
         return is_removed(self.machine.store.tree, number)
@@ -165,6 +175,9 @@ class Life:
         if not self.process.alive:
             return
         member = self.member
+        if isinstance(error, DataLost):
+            member.refuse(error)
+            return
         member.ended("fatal", power=member.luck.random() < 0.5)
         explained = isinstance(error, OSError) and self.mount.failed_ns is not None
         if not explained and not isinstance(error, Violation):
@@ -214,6 +227,8 @@ class Member:
         # It has learnt that it was removed; or does not start from its damaged disk.
         self.gone = False
         self.refuses: Exception | None = None
+        # Where it has asked for its name to be recorded.
+        self.publications: list[Operation] = []
 
     @property
     def up(self) -> bool:
@@ -255,7 +270,7 @@ class Member:
             try:
                 life.process.run(lambda: life.start(force_new=force_new))
             except (JournalCorrupt, SnapshotCorrupt, Refused) as error:
-                self._refuse(error)
+                self.refuse(error)
             except OSError:
                 if life.process.alive:
                     self.ended("born dead", power=False)
@@ -265,14 +280,32 @@ class Member:
             self._publish()
 
     def _publish(self) -> None:
-        """Record what a server records when it starts."""
-        name, urls = f"member{self.id}", (f"http://member{self.id}:2379",)
-        self.world.clients.record(self, PublishMember(self.id, name, urls))
-        if self.lives == 1:
-            self.world.clients.record(self, SetClusterVersion("3.4.0"))
+        """Record what a server records when it starts, and not before it has a leader's entries."""
+        life = self.live
 
-    def _refuse(self, error: Exception) -> None:
-        """The start was refused: because of a damage that was done."""
+        async def publish() -> None:
+            while True:
+                try:
+                    await life.node.read_barrier()
+                    break
+                except ProposalFailed as failure:
+                    if str(failure) == STOPPED:
+                        return
+            name, urls = f"member{self.id}", (f"http://member{self.id}:2379",)
+            record = self.world.clients.record
+            self.publications.append(record(self, PublishMember(self.id, name, urls)))
+            if self.lives == 1:
+                record(self, SetClusterVersion("3.4.0"))
+
+        life.process.at(self.world.loop.now_ns, lambda: asyncio.ensure_future(publish()))
+
+    @property
+    def known_since(self) -> int:
+        """The index of the first entry by which others know that it was started; 0 for none."""
+        return min((done.index for done in self.publications if done.index), default=0)
+
+    def refuse(self, error: Exception) -> None:
+        """It does not start, or go on: because of a damage that was done."""
         if not self.live.process.alive:
             return
         if not self.journal.damaged:
@@ -280,6 +313,15 @@ class Member:
         self.refuses = error
         self.journal.lost = True
         self.ended("refuses", power=False)
+
+    def wipe(self, *, founders: tuple[Peer, ...]) -> None:
+        """Have an empty disk, and be started as if it were new from now on."""
+        assert not self.up
+        self.disk = MemberDisk(f"{self.world.seed}/{self.id}/{self.lives}")
+        self.disk.pace = self.world.mood.pace
+        self.founders = founders
+        self.journal.wiped()
+        self.world.tell("wipe", self.id)
 
     def crash(self, *, power: bool) -> None:
         """End its life, if it has one."""

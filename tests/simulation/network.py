@@ -224,14 +224,14 @@ class Network:
             caller, called = called, caller
         connection = self._connections[pair] = Connection(*pair)
         self.counts["connections"] += 1
-        called.soon(called.accept, connection, caller)
+        called.soon(called.accept, connection, caller, caller.is_bootstrapped(called.me))
 
     def accepted(self, connection: Connection, caller: Transport, called: Transport) -> None:
         """The called end has answered the door."""
         delay_ns = self._delay_ns(self.link(called.me, caller.me))
         at_ns = max(self.loop.now_ns + delay_ns, connection.last_ns[called.me] + 1)
         connection.last_ns[called.me] = at_ns
-        caller.at(at_ns, caller.opened, connection)
+        caller.at(at_ns, caller.opened, connection, called.is_bootstrapped(caller.me))
 
     def turned_away(self, connection: Connection, caller: Transport) -> None:
         """The called end does not want the caller any more: it was removed."""
@@ -316,9 +316,14 @@ class Transport:
     """A member's end of all its connections: the raft.transport.PeerTransport."""
 
     def __init__(
-        self, network: Network, me: int, process: Process, is_removed: Callable[[int], bool]
+        self,
+        network: Network,
+        me: int,
+        process: Process,
+        is_removed: Callable[[int], bool],
+        is_bootstrapped: Callable[[int], bool],
     ) -> None:
-        """`is_removed`: what the member's state machine says of another one."""
+        """`is_removed`, `is_bootstrapped`: what the member's state machine says of another one."""
         self.me = me
         self.members: frozenset[int] = frozenset()
         self.open: dict[int, Connection] = {}
@@ -326,6 +331,7 @@ class Transport:
         self._network = network
         self._process = process
         self._is_removed = is_removed
+        self.is_bootstrapped = is_bootstrapped
         self._listener: Listener | None = None
 
     # -- PeerTransport ----------------------------------------------------------------------
@@ -373,17 +379,17 @@ class Transport:
         """Have something done by the member's process as soon as it can."""
         self.at(self._network.loop.now_ns, function, *args)
 
-    def accept(self, connection: Connection, caller: Transport) -> None:
-        """Be called by another member."""
+    def accept(self, connection: Connection, caller: Transport, knows_us: bool) -> None:
+        """Be called by another member, who knows of data that we had once, or does not."""
         if connection.broken or self._listener is None:
             return
         if self._is_removed(caller.me):
             self._network.turned_away(connection, caller)
             return
-        self.opened(connection)
+        self.opened(connection, knows_us)
         self._network.accepted(connection, caller, self)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Connection, knows_us: bool) -> None:
         """A connection has come to be."""
         if connection.broken or self._listener is None:
             return
@@ -392,7 +398,7 @@ class Transport:
             self._listener.disconnected(other)
         self.open[other] = connection
         self._since[other] = self._network.loop.time()
-        self._listener.connected(other)
+        self._listener.connected(other, knows_us=knows_us)
 
     def turned_away(self) -> None:
         """Be told that this member was removed."""

@@ -58,6 +58,7 @@ def test_the_old_leader_is_not_heard() -> None:
         a, b, c = s.members
         s.elect(a)
         s.done(s.write(b, "k", "1"))
+        s.run(200)  # what members say of themselves is everywhere
         s.cut(a)
         ghost = s.write(a, "ghost", "1")
         s.run(200)

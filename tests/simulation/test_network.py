@@ -31,13 +31,15 @@ class Listener:
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
+        self.known_to: dict[int, bool] = {}
 
     def received(self, member: int, message: Message) -> None:
         assert isinstance(message, Beat)
         self.told.append(("received", member, message.round))
 
-    def connected(self, member: int) -> None:
+    def connected(self, member: int, *, knows_us: bool) -> None:
         self.told.append(("connected", member))
+        self.known_to[member] = knows_us
 
     def disconnected(self, member: int) -> None:
         self.told.append(("disconnected", member))
@@ -60,6 +62,7 @@ class Room:
         self.transports: dict[int, Transport] = {}
         self.processes: dict[int, Process] = {}
         self.removed: set[int] = set()
+        self.bootstrapped: set[int] = set()
         for number in range(1, members + 1):
             self.enter(number, members)
         self.pass_time()
@@ -68,7 +71,8 @@ class Room:
         """Let a member come, or come again."""
         process = self.processes[number] = Process(self.loop, str(number))
         listener = self.listeners[number] = Listener()
-        transport = Transport(self.network, number, process, self.removed.__contains__)
+        is_removed, is_bootstrapped = self.removed.__contains__, self.bootstrapped.__contains__
+        transport = Transport(self.network, number, process, is_removed, is_bootstrapped)
         self.transports[number] = transport
         process.run(transport.start, listener)
         others = [Peer(n, ()) for n in range(1, members + 1) if n != number]
@@ -201,6 +205,16 @@ def test_strangers_may_come_and_the_unwanted_are_let_go(room: Room) -> None:
     room.processes[2].run(room.transports[2].set_members, [])
     room.pass_time()
     assert not room.network.connected(1, 2)
+
+
+def test_each_end_says_whether_it_knows_the_other(room: Room) -> None:
+    """Goal: whoever connects hears whether the other end knows that it had data once. Method: one
+    of two is known to the other; a new connection."""
+    room.bootstrapped.add(1)
+    room.network.reset(1, 2)
+    room.pass_time()
+    assert room.listeners[1].known_to == {2: True}
+    assert room.listeners[2].known_to == {1: False}
 
 
 def arrival_ns(*others: int) -> int:

@@ -95,9 +95,9 @@ class World:
         self._stamps: dict[tuple[int, int], int] = {}
         self.members: dict[int, Member] = {}
         self._led_since_ns: dict[int, int] = {}
-        founders = tuple(peer_of(number) for number in range(1, members + 1))
-        for peer in founders:
-            self.add(peer.id, founders)
+        self.founders = tuple(peer_of(number) for number in range(1, members + 1))
+        for peer in self.founders:
+            self.add(peer.id, self.founders)
 
     def add(self, number: int, founders: tuple[Peer, ...] = ()) -> Member:
         """There is another machine."""

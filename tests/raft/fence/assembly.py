@@ -243,6 +243,11 @@ class Delegate:
         return self.node.status.commit_index
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether its disk says how far the log is committed; alone it need not."""
+        return self.node._engine.is_alone or self.node.journal.commit >= self.commit_index
+
+    @property
     def files(self) -> list[str]:
         """The files of snapshots, finished or not."""
         return self.disk.listdir(SNAP)
@@ -263,6 +268,8 @@ class Assembly:
         self.held: set[tuple[int, int]] = set()
         self._connected: set[tuple[int, int]] = set()
         self._config = config
+        # Of whom others know that it had data.
+        self.started: set[int] = set()
 
     def __getitem__(self, member: int) -> Delegate:
         return self.members[member]
@@ -366,7 +373,7 @@ class Assembly:
         for me, them in ((one, other), (other, one)):
             listener = self[me].transport.listener
             if listener is not None:
-                listener.connected(them)
+                listener.connected(them, knows_us=me in self.started)
 
     def disconnect(self, one: int, other: int) -> None:
         """Break the connection of two members; what is on its way is lost."""
@@ -448,12 +455,16 @@ class Assembly:
         )
 
     async def same(self, *members: int) -> None:
-        """Wait until these (all who are up if none are named) have applied the same."""
+        """Wait until these (all who are up if none are named) have applied the same for good.
+
+        That is, until nothing is left that they would write by themselves.
+        """
         delegates = [self[member] for member in members] if members else self.up
         await until(
             lambda: (
                 len({tuple(d.machine.commands) for d in delegates}) == 1
                 and len({d.node.applied_index for d in delegates}) == 1
+                and all(d.is_quiet for d in delegates)
             ),
             "all have applied the same",
         )

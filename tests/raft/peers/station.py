@@ -32,6 +32,8 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
         self.messages: dict[int, list[Message]] = {}
+        # By member: whether it said, when it last connected, that it knows of data we had.
+        self.known_to: dict[int, bool] = {}
         self.on_received: Callable[[int, Message], object] = lambda _member, _message: None
         self.on_connected: Callable[[int], object] = lambda _member: None
 
@@ -40,9 +42,10 @@ class Ear:
         self.messages.setdefault(member, []).append(message)
         self.on_received(member, message)
 
-    def connected(self, member: int) -> None:
+    def connected(self, member: int, *, knows_us: bool) -> None:
         """Note it."""
         self.heard.append(("connected", member))
+        self.known_to[member] = knows_us
         self.on_connected(member)
 
     def disconnected(self, member: int) -> None:
@@ -77,6 +80,7 @@ class Station:
     ) -> None:
         self.member = member
         self.removed: set[int] = set()
+        self.bootstrapped: set[int] = set()
         self.ear = Ear()
         chance = random.Random(seed)
         self.incarnation = chance.getrandbits(63) | 1
@@ -85,6 +89,7 @@ class Station:
             incarnation=self.incarnation,
             timing=timing,
             is_removed=self.removed.__contains__,
+            is_bootstrapped=self.bootstrapped.__contains__,
             fallback=fallback,
             version="3.4.23",
             chance=chance,
@@ -134,6 +139,7 @@ class Station:
             "incarnation": 77,
             "dial": 1,
             "seen": None,
+            "knows": False,
             "version": "3.4.23",
         }
         return request(Hello(**(fields | changes)), f"127.0.0.1:{self.port}")  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ WALKS = 4000
 
 def hello(sender: int, dial: int, seen: tuple[int, int] | None = None) -> Hello:
     """A request of a member to the other one."""
-    return Hello(0xC, sender, LOW + HIGH - sender, MINE[sender], dial, seen, "")
+    other = LOW + HIGH - sender
+    return Hello(0xC, sender, other, MINE[sender], dial, seen, knows=False, version="")
 
 
 def takes(me: int, request: Hello, **standing: object) -> bool:

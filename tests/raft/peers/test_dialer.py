@@ -27,7 +27,7 @@ class Caller:
     def hello(self, member: int) -> Hello:
         """Say something."""
         self.dials += 1
-        return Hello(CLUSTER, 1, member, 5, self.dials, None, "")
+        return Hello(CLUSTER, 1, member, 5, self.dials, None, knows=False, version="")
 
     def welcomed(
         self, hello: Hello, welcome: Welcome, transport: asyncio.Transport, data: bytes
@@ -39,7 +39,7 @@ class Caller:
         """Nothing of the kind happens here."""
 
 
-ANSWER = welcome(Welcome(CLUSTER, 2, 1, 9, ""))
+ANSWER = welcome(Welcome(CLUSTER, 2, 1, 9, knows=False, version=""))
 
 
 @contextmanager

@@ -31,12 +31,19 @@ HELLOS = st.builds(
     incarnation=IDS,
     dial=DIALS,
     seen=st.none() | st.tuples(IDS, DIALS),
+    knows=st.booleans(),
     version=VERSIONS,
 )
 WELCOMES = st.builds(
-    Welcome, cluster_id=IDS, sender=IDS, wanted=IDS, incarnation=IDS, version=VERSIONS
+    Welcome,
+    cluster_id=IDS,
+    sender=IDS,
+    wanted=IDS,
+    incarnation=IDS,
+    knows=st.booleans(),
+    version=VERSIONS,
 )
-HELLO = Hello(0xC, 1, 2, 3, 4, (5, 6), "3.4.23")
+HELLO = Hello(0xC, 1, 2, 3, 4, (5, 6), knows=True, version="3.4.23")
 PLAIN = request(HELLO, "10.0.0.2:2380")
 NEEDED = [
     b"X-Etcd-Cluster-ID",
@@ -185,7 +192,7 @@ def test_a_mangled_request_is_read_or_refused(at: int, put: bytes, gone: int) ->
 def test_a_mangled_answer_is_read_or_refused(garbage: bytes, at: int, put: bytes) -> None:
     """Goal: no other exception from what answers a dialer. Method: garbage, and an answer with some
     bytes replaced."""
-    plain = welcome(Welcome(0xC, 2, 1, 9, "3.4.23"))
+    plain = welcome(Welcome(0xC, 2, 1, 9, knows=True, version="3.4.23"))
     for head in (garbage, plain[:at] + put + plain[at + len(put) :]):
         try:
             read_answer(head)
@@ -197,7 +204,9 @@ def test_a_mangled_answer_is_read_or_refused(garbage: bytes, at: int, put: bytes
     "answer",
     [
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        welcome(Welcome(1, 2, 3, 4, "")).replace(b"pyetcd-raft/1", b"websocket"),
+        welcome(Welcome(1, 2, 3, 4, knows=False, version="")).replace(
+            b"pyetcd-raft/1", b"websocket"
+        ),
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"HTTP/1.1 999 No\r\n\r\n",
     ],

@@ -52,6 +52,23 @@ async def taken_up(
     return reader, writer
 
 
+# -- who knows whom ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialing", [1, 2])
+@on_both_loops
+async def test_each_side_says_whether_it_knows_the_other(dialing: int) -> None:
+    """Goal: a member hears, whoever dialed, whether the other side knows that it had data once.
+    Method: two members, of whom one is known and one of the two dials."""
+    one, other = Station(1), Station(2)
+    async with opened(one, other):
+        other.bootstrapped.add(1)
+        caller, called = (one, other) if dialing == 1 else (other, one)
+        caller.knows(called)
+        await until(lambda: one.is_connected(other) and other.is_connected(one), "connected")
+        assert (one.ear.known_to, other.ear.known_to) == ({2: True}, {1: False})
+
+
 # -- messages ---------------------------------------------------------------------------------
 
 
@@ -210,6 +227,27 @@ async def test_a_restarted_member_is_noticed() -> None:
 
 
 @on_both_loops
+async def test_two_processes_with_one_id_do_not_take_turns() -> None:
+    """Goal: a second process with a member's id takes the place of the first, as after a restart;
+    when the first turns out to be alive it is refused with a sentence, so that the two do not
+    displace each other for ever; once the second is gone it is let in. Method: raw peers."""
+    a = Station(1)
+    async with opened(a):
+        _, first = await taken_up(a, 2, incarnation=77)
+        _, second = await taken_up(a, 2, incarnation=78)
+        reader, again = await a.connect()
+        again.write(a.hello(2, incarnation=77, dial=2))
+        answer = await read_all(reader)
+        assert answer.startswith(b"HTTP/1.1 423 ")
+        assert b"two processes say that they are member 2: stop one of them" in answer
+        await hang_up(second)
+        await until(lambda: a.ear.count("disconnected", 2) == 2, "the second is gone")
+        _, third = await taken_up(a, 2, incarnation=77, dial=3)
+        for writer in (first, again, third):
+            await hang_up(writer)
+
+
+@on_both_loops
 async def test_a_late_request_is_refused() -> None:
     """Goal: an attempt that its member gave up, and that is read only after the next one, replaces
     nothing. Method: raw requests of one incarnation in the wrong order."""
@@ -235,7 +273,7 @@ async def test_a_request_that_crossed_ours_is_refused_and_remembered() -> None:
 
     async def take_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(HEAD_END)
-        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, "")))
+        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, knows=False, version="")))
         streams.append((reader, writer))
 
     server = await asyncio.start_server(take_up, "127.0.0.1", 0)

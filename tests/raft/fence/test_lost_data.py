@@ -1,0 +1,159 @@
+"""A member that has lost what it acknowledged: it must neither vote nor be counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from raft import DataLost
+from raft.messages import Appended, Vote
+from tests.raft.fence.assembly import Delegate, MortalDisk, assembled, until
+from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
+from tests.raft.member import WAL, within
+
+A, B, C = 1, 2, 3
+
+
+def forget(delegate: Delegate, *, founders: tuple[int, ...]) -> None:
+    """Give a member that is down an empty disk, and options as for a first start."""
+    delegate.disk = MortalDisk()
+    delegate.founders = founders
+
+
+def copy_of(disk: MortalDisk) -> MortalDisk:
+    """Another disk with the same log on it."""
+    copy = MortalDisk()
+    for name in disk.listdir(WAL):
+        path = f"{WAL}/{name}"
+        copy.open(path, create=True)
+        copy.overwrite(path, disk.content(path))
+    copy.sync_dir(WAL)
+    return copy
+
+
+def the_loss(delegate: Delegate) -> str:
+    """What a member said of its loss when it ended."""
+    [error] = delegate.fatal
+    assert isinstance(error, DataLost)
+    delegate.up = False
+    return str(error)
+
+
+@pytest.mark.parametrize("founders", [(A, B, C), ()])
+async def test_who_has_nothing_and_is_known_votes_for_nobody(founders: tuple[int, ...]) -> None:
+    """Goal: a write that was acknowledged by the leader and one follower survives the leader's
+    death and the loss of that follower's disk: the third, which was behind, is not elected by one
+    who has forgotten. Method: started again as a founder and as one who joins, beside a member that
+    knows it; whatever comes from it is looked at.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        house.started |= {A, B, C}
+        await house.crash(B)
+        await within(house[A].propose(b"precious"))
+        await house.same(A, C)
+        await house.crash(A)
+        await house.crash(C)
+        forget(house[C], founders=founders)
+        house.restart(B)
+        house.restart(C)
+        house.hold((C, B))
+        house.connect(B, C)
+        house[B].pass_time(2 * ELECTION_MS)
+        await house[B].ticked()
+        assert not house.take(C, B, Vote)
+        assert not house[B].node.status.is_leader
+        assert "there is no data" in the_loss(house[C])
+
+        house.restart(A)
+        house.connect(A, B)
+        await house.elect(A, B)
+        await house.same(A, B)
+        assert house[B].has(b"precious")
+
+
+async def test_who_was_never_started_is_let_in() -> None:
+    """Goal: the guard is not in the way of a first start, nor of one after a crash. Method: a
+    member with an empty log that nobody knows; then one that others know, with its data.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        house.started |= {A, B, C}
+        await house.crash(C)
+        house.restart(C)
+        house.heal()
+        await within(house[A].propose(b"k1"))
+        await house.same()
+
+
+async def test_who_was_set_back_is_told_by_its_leader() -> None:
+    """Goal: a follower whose disk was replaced by an older copy of itself ends with a sentence, and
+    the leader does not ask the same again and again until it does. Method: a copy of the disk
+    before two writes that it acknowledges; it comes back to the same leader.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await within(house[A].propose(b"k1"))
+        await house.same()
+        await house.crash(C)
+        copy = copy_of(house[C].disk)
+        house.restart(C)
+        house.heal()
+        for command in (b"k2", b"k3"):
+            await within(house[A].propose(command))
+        await house.same()
+        await until(lambda: house.knows(A, C), "the leader knows that it has all")
+        end = house[A].node._log.last_index
+        await house.crash(C)
+        house[C].disk = copy
+        await within(house[A].propose(b"k4"))
+        house.restart(C)
+        house.hold((A, C))
+        house.heal()
+        house[A].pass_time(HEARTBEAT_MS + 1)
+        await house[A].ticked()
+        probes = house.kinds(A, C).count("Append")
+        assert probes
+        house.deliver(A, C)
+        await until(lambda: "Beat" in house.kinds(A, C), "the leader asks back")
+        assert "Append" not in house.kinds(A, C)
+        house.flow()
+        await until(lambda: house[C].fatal, "it ends")
+        assert f"entries up to {end}, and they end at {end - 2}" in the_loss(house[C])
+
+
+async def test_an_old_denial_costs_nobody_his_life() -> None:
+    """Goal: only the member itself decides that it has lost something: a refusal that is late, of
+    what it has acknowledged meanwhile, ends nobody and stops nothing. Method: the leader probes
+    anew and is told such a refusal.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await within(house[A].propose(b"k1"))
+        await house.same()
+        await until(lambda: house.knows(A, C), "the leader knows that it has all")
+        house.hold((C, A))
+        house.disconnect(A, C)
+        house.connect(A, C)
+        match = house[A].node.progress[C][0]
+        house.tell(C, A, Appended(house[A].node.term, match - 1, ok=False, prev=match))
+        house.flow()
+        await within(house[A].propose(b"k2"))
+        await house.same()
+
+
+async def test_a_restart_without_quorum_shows_what_was_shown() -> None:
+    """Goal: what a member has applied it applies again after a loss of power, although nobody else
+    is there: when nothing is written, how far the log is committed is. Method: one write, time for
+    a tick, and a lone restart.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await within(house[A].propose(b"k1"))
+        await house.same()
+        for member in (A, B, C):
+            await house.crash(member)
+        for member in (A, B, C):
+            house.restart(member)
+            await until(lambda: house[member].has(b"k1"), "it has applied it again")  # noqa: B023

@@ -23,13 +23,14 @@ from flannel.backends.backend import Backend, BackendError
 from flannel.backoff import Backoff
 from flannel.config import ConfigError, NetworkConfig
 from flannel.flags import Options
-from flannel.following import follow
+from flannel.following import SetBack, follow
 from flannel.interfaces import External, InterfaceError
 from flannel.kernel import Kernel, KernelError
 from flannel.lease import Attributes
 from flannel.leasing import AcquireError, Keeper, acquire_lease
 from flannel.peers import Peers
 from flannel.registry import Registry
+from flannel.resettling import Lost
 from pyetcdctl import TLS, AsyncClient, ClientError
 
 MINUTE_S = 60
@@ -206,10 +207,17 @@ async def _hear(work: Work) -> None:
     network = work.network.network
     peers = Peers(work.backend, network, work.keeper.subnet, work.external)
     _log.info("Watching for new subnet leases")
-    async for news in follow(work.registry):
-        if not await work.keeper.hear(news):
+    async for news in follow(work.registry, work.keeper.holding.lease.index):
+        if isinstance(news, SetBack):
+            try:
+                await work.keeper.resettle(news.listing)
+            except Lost as error:
+                raise Failure(str(error)) from None
+            await peers.settle(news.listing)
+        elif await work.keeper.hear(news):
+            await peers.hear(news)
+        else:
             return
-        await peers.hear(news)
 
 
 async def _first_to_end(*jobs: Coroutine[None, None, None]) -> None:

@@ -72,8 +72,9 @@ class Holding:
         return max(max(due_s, self.not_before_s) - now_s, 0.0)
 
     def written(self, lease: Lease, sent_s: float) -> "Holding":
-        """After a write that was confirmed."""
-        return Holding(lease, sent_s)
+        """After a write that was confirmed. A store that gives less time than asked for is not
+        written to as fast as it can."""
+        return Holding(lease, sent_s, not_before_s=sent_s + RETRY_S)
 
     def failed(self, now_s: float) -> "Holding":
         """After a write that was not."""
@@ -87,7 +88,8 @@ class Holding:
             return self, Finding.REVOKED
         if news.attributes is None:
             spoilt = replace(self.lease, index=news.index)
-            return replace(self, lease=spoilt, is_ours=True, is_overdue=True), Finding.GARBLED
+            overdue = replace(self, lease=spoilt, not_before_s=0.0, is_ours=True, is_overdue=True)
+            return overdue, Finding.GARBLED
         known = replace(self.lease, index=news.index, ttl_s=news.ttl_s)
         heard = Holding(known, now_s)
         if news.attributes == self.lease.attributes:

@@ -18,6 +18,7 @@ from flannel.duration import go_duration
 from flannel.holding import RETRY_S, Finding, Holding, News
 from flannel.lease import Attributes, Lease
 from flannel.registry import Event, Faster, Gone, Listing, Put, Registry, Spoilt, is_passing
+from flannel.resettling import resettle
 from pyetcdctl import ClientError
 
 LOOK_AGAIN_S = 60.0
@@ -141,6 +142,12 @@ class Keeper:
             if finding is not Finding.STALE:
                 self._changed.set()
             return finding is not Finding.REVOKED
+
+    async def resettle(self, listing: Listing) -> None:
+        """Have our lease in a store that was set back, and lists that; raises Lost."""
+        async with self._writing:
+            self._holding = await resettle(self._registry, self._holding, listing, self._clock)
+            self._changed.set()
 
     async def renew_for_ever(self) -> None:
         """Renew whenever it is due."""

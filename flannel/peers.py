@@ -9,6 +9,8 @@
 | own address in it                        | no container's, those to the store among them         |
 | came, or has changed                     | its way is put up                                     |
 | went                                     | its way is taken down                                 |
+| is not in a store that was set back      | its way stays for a lease's time, in which its host   |
+|                                          | comes back, or until somebody leases its subnet       |
 
 Laws: one bad lease never keeps the others from being served; what the kernel refused is tried
 again at the next listing.
@@ -18,9 +20,11 @@ import logging
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import Backend
+from flannel.duration import go_duration
 from flannel.interfaces import External
 from flannel.kernel import KernelError
-from flannel.lease import Lease, LeaseError
+from flannel.lease import TTL_S, Lease, LeaseError
+from flannel.leasing import Clock, seconds_since_boot
 from flannel.ledger import Added, Change, Ledger
 from flannel.registry import Event, Gone, Listing, Put
 
@@ -31,9 +35,15 @@ class Peers:
     """All hosts but this one."""
 
     def __init__(
-        self, backend: Backend, network: IPv4Network, own: IPv4Network, external: External
+        self,
+        backend: Backend,
+        network: IPv4Network,
+        own: IPv4Network,
+        external: External,
+        clock: Clock = seconds_since_boot,
     ) -> None:
         """`own` is our subnet of the `network`."""
+        self._clock = clock
         self._backend = backend
         self._network = network
         self._own = own
@@ -50,7 +60,7 @@ class Peers:
             case Listing(leases, unreadable, _):
                 others = [lease for lease in leases if lease.subnet != self._own]
                 await self._begin(others)
-                changes = self._ledger.replace(others, unreadable)
+                changes = self._ledger.replace(others, unreadable, self._clock())
                 again = [
                     Added(lease) for lease in self._ledger.leases() if lease.subnet in self._refused
                 ]
@@ -63,6 +73,16 @@ class Peers:
                     await self._apply(change)
             case _:
                 pass
+
+    async def settle(self, listing: Listing) -> None:
+        """Take the first listing of a store that was set back: nobody is dropped for it."""
+        kept = self._ledger.keep_missing(listing.leases, self._clock() + TTL_S)
+        if kept:
+            _log.warning(
+                "Leases of others (%d) are not in the store any more: the ways there stay for %s, "
+                "or until somebody else leases the subnet", kept, go_duration(TTL_S),
+            )  # fmt: skip
+        await self.hear(listing)
 
     async def _begin(self, leases: list[Lease]) -> None:
         """The first time: what an earlier run left for others than these is removed."""

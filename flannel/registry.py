@@ -121,11 +121,14 @@ class Registry:
                 unreadable.add(subnet)
         return Listing(tuple(leases), frozenset(unreadable), result.index)
 
-    async def create(self, subnet: IPv4Network, attributes: Attributes) -> Lease:
+    async def create(
+        self, subnet: IPv4Network, attributes: Attributes, *, is_reservation: bool = False
+    ) -> Lease:
         """Lease a subnet nobody has; raises Faster."""
+        ttl = None if is_reservation else TTL_S
         try:
             result = await self._client.set(
-                self._key(subnet), attributes.to_json(), ttl=TTL_S, prev_exist=False
+                self._key(subnet), attributes.to_json(), ttl=ttl, prev_exist=False
             )
         except NodeExists:
             raise Faster from None

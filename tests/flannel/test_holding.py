@@ -44,6 +44,14 @@ def test_a_failed_try_is_repeated_after_a_minute_and_a_success_forgets_it() -> N
     assert again.due_in(late + RETRY_S, MARGIN_S) == TTL_S - MARGIN_S
 
 
+def test_a_store_that_gives_too_little_time_is_written_to_once_a_minute() -> None:
+    """Were it due at once each time, the daemon would do nothing else."""
+    short = held().written(lease("10.5.7.0/24", US, ttl_s=100, index=60), 2000.0)
+    assert short.due_in(2000.0, MARGIN_S) == RETRY_S
+    spoilt, _ = short.hear(News(61), 2001.0)
+    assert spoilt.due_in(2001.0, MARGIN_S) == 0
+
+
 NEWS = [
     ("old", News(50, attributes=OURS.attributes, ttl_s=9), Finding.STALE, True),
     ("old removal", News(49, gone=True), Finding.STALE, True),

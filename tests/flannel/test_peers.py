@@ -139,3 +139,24 @@ async def test_events(peers: Peers, paper: Paper) -> None:
     await peers.hear(Gone(net("10.5.2.0/24"), 107))
     await peers.hear(Gone(net(OWN), 108))
     assert paper.served == {}
+
+
+async def test_a_store_that_was_set_back_drops_nobody(paper: Paper) -> None:
+    """What it lacks is served for a day, or until somebody has a part of the subnet."""
+    now_s = [0.0]
+    external = External(ETH1, IPv4Address("10.5.8.4"), US)
+    peers = Peers(paper, NETWORK, net(OWN), external, lambda: now_s[0])
+    subnets = ["10.5.1.0/24", "10.5.2.0/24", "10.5.3.0/24", "10.5.4.0/24"]
+    await peers.hear(listing(*(lease(one, mac=MAC) for one in subnets)))
+    await peers.settle(listing(lease("10.5.1.0/24", mac=OTHER_MAC)))
+    assert sorted(paper.served) == subnets
+    assert OTHER_MAC in paper.served["10.5.1.0/24"]
+    there = [lease("10.5.1.0/24", mac=OTHER_MAC), lease("10.5.2.0/25", mac=MAC)]
+    await peers.hear(Put(lease("10.5.3.0/24", mac=MAC), 5))
+    await peers.hear(listing(*there, lease("10.5.3.0/24", mac=MAC)))
+    assert sorted(paper.served) == ["10.5.1.0/24", "10.5.2.0/25", *subnets[2:]]
+    await peers.hear(listing(*there))
+    assert sorted(paper.served) == ["10.5.1.0/24", "10.5.2.0/25", "10.5.4.0/24"]
+    now_s[0] = 24 * 3600.0
+    await peers.hear(listing(*there))
+    assert sorted(paper.served) == ["10.5.1.0/24", "10.5.2.0/25"]

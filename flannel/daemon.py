@@ -4,8 +4,8 @@
     -> READY=1 -> news of leases, renewal, rules and packets, until a signal or the lease is lost
 
 Laws: until READY a failure or a signal leaves links and routes as they were found (but for a vxlan
-device that did not fit, once there was a lease, and the MTU of one that did); after it nothing is
-taken down, so packets flow while the daemon is away. What may come right by itself (a store that
+device that did not fit, once its replacement was on); after it nothing is taken down, so packets
+flow while the daemon is away. What may come right by itself (a store that
 is away, a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
 """
 
@@ -24,6 +24,7 @@ from flannel.backoff import Backoff
 from flannel.config import ConfigError, NetworkConfig
 from flannel.flags import Options
 from flannel.following import SetBack, follow
+from flannel.holding import Holding
 from flannel.interfaces import External, InterfaceError
 from flannel.kernel import Kernel, KernelError
 from flannel.lease import Attributes
@@ -65,9 +66,11 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             await _healthz(stack, options)
             registry = Registry(client, options.etcd_prefix)
             network = await _network_config(registry)
-            backend = _backend(network, table.Place(kernel, external))
+            previous = subnet_file.previous_subnet(options.subnet_path)
+            backend = _backend(network, table.Place(kernel, external, previous))
             try:
-                keeper = await _start(options, network, external, registry, backend)
+                holding = await _start(network, external, registry, backend, previous)
+                keeper = Keeper(registry, holding, options.subnet_lease_renew_margin * MINUTE_S)
                 guard = await _rules(options, network, keeper.subnet)
                 _write_subnet_file(options, network, keeper.subnet, backend.mtu)
             except BaseException:
@@ -146,17 +149,16 @@ def _backend(network: NetworkConfig, place: table.Place) -> Backend:
 
 
 async def _start(
-    options: Options,
     network: NetworkConfig,
     external: External,
     registry: Registry,
     backend: Backend,
-) -> Keeper:
+    previous: IPv4Network | None,
+) -> Holding:
     """Everything up to a data path with our own subnet."""
     try:
         data = await backend.prepare()
         attributes = Attributes(external.public_ip, backend.kind, data)
-        previous = subnet_file.previous_subnet(options.subnet_path)
         holding = await acquire_lease(registry, network, attributes, previous, secrets.choice)
         _log.info("Lease acquired: %s", holding.lease.subnet)
         await backend.start(holding.lease.subnet)
@@ -164,7 +166,7 @@ async def _start(
         raise Failure(f"Error registering network: failed to acquire lease: {error}") from None
     except BackendError as error:
         raise Failure(f"Error registering network: {error}") from None
-    return Keeper(registry, holding, options.subnet_lease_renew_margin * MINUTE_S)
+    return holding
 
 
 async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) -> iptables.Guard:

@@ -25,6 +25,7 @@ SCOPE_GLOBAL, SCOPE_LINK = 0, 253
 PROTOCOL_BOOT = 3
 """What routes made by flanneld (and by `ip route add`) carry."""
 TYPE_UNICAST = 1
+IFF_UP = 1
 FLAG_ONLINK = 4
 NUD_PERMANENT = 0x80
 NTF_SELF = 0x02
@@ -60,6 +61,8 @@ class Link:
     kind: str
     """`vxlan`, `veth`, ...; empty for a real card."""
     vxlan: Vxlan | None = None
+    is_up: bool = True
+    """Whether it is switched on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,21 @@ class Kernel:
         """Switch an interface on."""
         with _doing(f"switching {link.name} on"):
             await self._netlink.link("set", index=link.index, state="up")
+
+    async def set_down(self, link: Link) -> None:
+        """Switch an interface off."""
+        with _doing(f"switching {link.name} off"):
+            await self._netlink.link("set", index=link.index, state="down")
+
+    async def set_mac(self, link: Link, mac: str) -> None:
+        """Set the hardware address."""
+        with _doing(f"setting the MAC of {link.name} to {mac}"):
+            await self._netlink.link("set", index=link.index, address=mac)
+
+    async def rename(self, link: Link, name: str) -> None:
+        """Give an interface, which is off, another name."""
+        with _doing(f"renaming {link.name} to {name}"):
+            await self._netlink.link("set", index=link.index, ifname=name)
 
     # Addresses
 
@@ -317,6 +335,7 @@ def _link(message: Any) -> Link:
         message.get("address") or "",
         kind,
         vxlan,
+        bool(message["flags"] & IFF_UP),
     )
 
 

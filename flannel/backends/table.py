@@ -5,6 +5,7 @@ Laws: options are checked before anything is made; the complaints are flanneld's
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from flannel import config
 from flannel.backends import udp, vxlan
@@ -31,6 +32,8 @@ class Place:
 
     kernel: Kernel
     external: External
+    previous: IPv4Network | None
+    """The subnet an earlier run has had here."""
 
 
 Make = Callable[[Place], Backend]
@@ -57,7 +60,9 @@ def _vxlan(network: NetworkConfig) -> Make:
         direct_routing=bool(config.option(options, "DirectRouting", bool, False)),
         learning=bool(config.option(options, "Learning", bool, False)),
     )
-    return lambda place: vxlan.VXLAN(place.kernel, place.external, _subnets(network), settings)
+    return lambda place: vxlan.VXLAN(
+        place.kernel, place.external, _subnets(network), settings, place.previous
+    )
 
 
 def _host_gw(network: NetworkConfig) -> Make:

@@ -6,7 +6,8 @@ datagram's sender is not checked, as flanneld does not.
 
 Laws: a packet is dropped, never delayed: if the socket or the device is full it is gone, as on a
 wire. Each wake-up takes a bounded number of packets, so the lease is renewed under load too. The
-device ends with the process.
+device ends with the process; if somebody deletes it, the process ends, and what else is changed of
+it by hand is put back within five seconds.
 """
 
 import asyncio
@@ -19,8 +20,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
 from flannel.backends.backend import BackendError
+from flannel.backends.upkeep import CHECK_S, Upkeep, gone
 from flannel.interfaces import External
-from flannel.kernel import Kernel, Route
+from flannel.kernel import Kernel, KernelError, Link, Route
 from flannel.lease import Lease
 from flannel.tun import Tun, TunError
 
@@ -75,6 +77,7 @@ class UDP:
     _tun: Tun | None = None
     _socket: socket.socket | None = None
     _own: IPv4Address | None = None
+    _upkeep: Upkeep | None = None
 
     @property
     def mtu(self) -> int:
@@ -113,6 +116,11 @@ class UDP:
         await self.kernel.set_mtu(link, self.mtu)
         self._tun.accept_own_address()
         await self.kernel.set_up(link)
+        self._upkeep = Upkeep(link, self.mtu, self._own, self.network.prefixlen)
+        await self._route(link)
+
+    async def _route(self, link: Link) -> None:
+        """Have the network's route through the device: the kernel makes it with the address."""
         routed = any(
             route.destination == self.network and route.index == link.index
             for route in await self.kernel.routes()
@@ -139,28 +147,50 @@ class UDP:
         self._table.drop(lease.subnet)
 
     async def run(self) -> None:
-        """Carry packets."""
+        """Carry packets; raises BackendError when the device is gone."""
         if self._tun is None or self._socket is None:
             raise BackendError("the TUN device has not been prepared")
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._tun.descriptor, self._send, self._tun, self._socket)
+        ended: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._tun.descriptor, self._send, self._tun, self._socket, ended)
         loop.add_reader(self._socket, self._receive, self._tun, self._socket)
         try:
-            await asyncio.Event().wait()
+            said = ""
+            while not ended.done():
+                await asyncio.wait([ended], timeout=CHECK_S)
+                try:
+                    await self._put_right()
+                    said = ""
+                except KernelError as error:
+                    if str(error) != said:
+                        _log.error("Checking %s: %s", self._tun.name, error)
+                        said = str(error)
+            raise gone(self._tun.name)
         finally:
             loop.remove_reader(self._tun.descriptor)
             loop.remove_reader(self._socket)
+
+    async def _put_right(self) -> None:
+        if self._upkeep:
+            await self._upkeep.put_right(self.kernel)
+            await self._route(self._upkeep.link)
 
     def serves(self, lease: Lease) -> bool:
         """Any lease: udp leases do not say that they are."""
         return True
 
-    def _send(self, tun: Tun, wire: socket.socket) -> None:
+    def _send(self, tun: Tun, wire: socket.socket, ended: asyncio.Future[None]) -> None:
         """From the device to other hosts."""
         for _ in range(BATCH):
             try:
                 data = os.read(tun.descriptor, PACKET_BYTES_MAX)
+            except BlockingIOError:
+                return
             except OSError:
+                # It was deleted: it would be ready, and have nothing, for ever.
+                asyncio.get_running_loop().remove_reader(tun.descriptor)
+                if not ended.done():
+                    ended.set_result(None)
                 return
             if not packet.is_whole(data):
                 continue

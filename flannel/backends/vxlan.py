@@ -9,29 +9,26 @@ For the lease of a subnet S by a host P with the MAC M, in this order:
 With DirectRouting, and P on our own wire, only `S via P`. No kernel state names a host's own
 subnet but the address SUBNET.0/32 of the device, which packets sent by the host itself carry.
 
-Laws: a device that agrees with what is asked for is kept, so the MAC that others learnt stays;
-a step that fails undoes the ones before it; what the device holds for leases that are no more is
-removed when the first list of leases is seen. A device that somebody deletes ends the run: what is
-started again makes all of it anew.
+Laws: a step that fails undoes the ones before it; what the device holds for leases that are no more
+is removed when the first list of leases is seen; what somebody removes or changes by hand is put
+back within five seconds, and said. A device that somebody deletes ends the run: what is started
+again makes all of it anew.
 """
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from flannel import gojson
-from flannel.backends.backend import BackendError
 from flannel.backends.gateways import Subnets, remove_orphans
-from flannel.device import OVERHEAD_BYTES, Vxlan, difference
+from flannel.backends.upkeep import CHECK_S
+from flannel.backends.vxlan_device import MAC_BYTES, Device
+from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
-from flannel.kernel import HOST_BITS, Kernel, KernelError, Link, Neighbour, Route
+from flannel.kernel import Kernel, KernelError, Link, Neighbour, Route
 from flannel.lease import Lease, LeaseError
-
-MAC_BYTES = 6
-CHECK_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -56,28 +53,34 @@ class Path:
     fdb: Neighbour | None = None
 
 
-@dataclass(slots=True)
 class VXLAN:
-    """The device and the ways through it."""
+    """The ways through the device."""
 
-    kernel: Kernel
-    external: External
-    subnets: Subnets
-    settings: Settings
-    kind: str = "vxlan"
-    _link: Link | None = None
-    _is_made: bool = False
-    """Whether the device is this run's, or was about to be."""
-    _misfit: Link | None = None
-    """A device of our name that does not fit; it serves until the lease is there."""
-    _mac: str = field(default_factory=lambda: _new_mac())
-    """Of the device, if it is made here."""
-    _paths: dict[IPv4Network, Path] = field(default_factory=dict)
+    kind = "vxlan"
 
-    @property
-    def name(self) -> str:
-        """The device's name."""
-        return f"flannel.{self.settings.vni}"
+    def __init__(
+        self,
+        kernel: Kernel,
+        external: External,
+        subnets: Subnets,
+        settings: Settings,
+        previous: IPv4Network | None,
+    ) -> None:
+        """`previous` is the subnet of an earlier run."""
+        self.kernel = kernel
+        self.external = external
+        self.subnets = subnets
+        self.settings = settings
+        wanted = Vxlan(
+            vni=settings.vni,
+            parent=external.link.index,
+            local=external.address,
+            port=settings.port,
+            gbp=settings.gbp,
+            learning=settings.learning,
+        )
+        self._device = Device(kernel, wanted, self.mtu, subnets.network, previous)
+        self._paths: dict[IPv4Network, Path] = {}
 
     @property
     def mtu(self) -> int:
@@ -87,54 +90,20 @@ class VXLAN:
     @property
     def link(self) -> Link:
         """The device, once it is prepared."""
-        if self._link is None:
-            raise BackendError(f"{self.name} has not been prepared")
-        return self._link
+        return self._device.link
 
     async def prepare(self) -> str:
         """Keep the device or make it; others need its MAC."""
-        found = await self.kernel.link(self.name)
-        if found is None:
-            await self._make()
-        elif why := self._unusable(found):
-            _log.warning("%s already exists with incompatible configuration: %s; recreating device",
-                         self.name, why)  # fmt: skip
-            self._misfit = found
-        else:
-            self._mac = found.mac
-            if found.mtu != self.mtu:
-                await self.kernel.set_mtu(found, self.mtu)
-            self._link = found
-        return f'{{"VtepMAC":"{self._mac}"}}'
+        await self._device.prepare()
+        return f'{{"VtepMAC":"{self._device.mac}"}}'
 
     async def start(self, subnet: IPv4Network) -> None:
         """Give the device the address of our subnet and switch it on."""
-        if self._misfit:
-            await self.kernel.remove_link(self._misfit)
-            self._misfit = None
-            await self._make()
-        address = subnet.network_address
-        others = [
-            one
-            for one in await self.kernel.addresses(self.link.index)
-            if (one.address, one.length) != (address, HOST_BITS)
-        ]
-        if len(others) > 1:
-            listed = ", ".join(f"{one.address}/{one.length}" for one in others)
-            raise BackendError(
-                f"failed to configure interface {self.name}: it has the addresses {listed}, "
-                "and only one may be replaced"
-            )
-        for one in others:
-            await self.kernel.remove_address(self.link, one.address, one.length)
-        await self.kernel.add_address(self.link, address, HOST_BITS)
-        await self.kernel.set_up(self.link)
+        await self._device.start(subnet)
 
     async def undo(self) -> None:
-        """Remove the device if it is this run's."""
-        made = await self.kernel.link(self.name) if self._is_made else None
-        if made:
-            await self.kernel.remove_link(made)
+        """Leave the device as it was found."""
+        await self._device.undo()
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Clear the device, and the ways past it, of what no lease accounts for."""
@@ -179,29 +148,30 @@ class VXLAN:
                 await self._put_up(other)
 
     async def run(self) -> None:
-        """Put back what somebody has removed (a device that was down loses its routes)."""
+        """Put back what somebody has removed or changed (a device that was down has no routes)."""
+        said = ""
         while True:
             await asyncio.sleep(CHECK_S)
             try:
-                found = await self.kernel.link(self.name)
-                if found is None or found.index != self.link.index:
-                    raise BackendError(
-                        f"{self.name} is not there any more: somebody has deleted it; start again "
-                        "to have it and the ways through it back"
-                    )
+                await self._device.put_right()
                 await self._recover()
+                said = ""
             except KernelError as error:
-                _log.error("Checking %s: %s", self.name, error)
+                if str(error) != said:
+                    _log.error("Checking %s: %s", self._device.name, error)
+                    said = str(error)
 
     async def _recover(self) -> None:
         routes = {(one.destination, one.gateway) for one in await self.kernel.routes()}
         arp = set(await self.kernel.arp(self.link))
-        fdb = {entry.mac for entry in await self.kernel.fdb(self.link)}
+        fdb = set(await self.kernel.fdb(self.link))
         for subnet, path in list(self._paths.items()):
+            # Of hosts that have, wrongly, one MAC, only one can be reached.
+            entries = {path.fdb, *(other.fdb for other in self._with_mac_of(path))}
             is_whole = (
                 (path.route.destination, path.route.gateway) in routes
                 and (path.arp is None or path.arp in arp)
-                and (path.fdb is None or path.fdb.mac in fdb)
+                and (path.fdb is None or not entries.isdisjoint(fdb))
             )
             # It may have been removed, rightly, while another one was put up.
             if is_whole or self._paths.get(subnet) != path:
@@ -217,38 +187,6 @@ class VXLAN:
         """Leases of hosts with a vxlan device."""
         return lease.attributes.backend_type == self.kind
 
-    @property
-    def _wanted(self) -> Vxlan:
-        return Vxlan(
-            vni=self.settings.vni,
-            parent=self.external.link.index,
-            local=self.external.address,
-            port=self.settings.port,
-            gbp=self.settings.gbp,
-            learning=self.settings.learning,
-        )
-
-    async def _make(self) -> None:
-        wanted = self._wanted
-        self._is_made = True
-        try:
-            await self.kernel.add_vxlan(self.name, wanted, self._mac, self.mtu)
-        except KernelError as error:
-            for link in await self.kernel.links():
-                if link.vxlan and link.vxlan.vni == wanted.vni:
-                    raise BackendError(
-                        f"{error}: {link.name} has the VNI {wanted.vni} already"
-                    ) from None
-            raise
-        self._link = await self.kernel.link(self.name)
-        if self._link is None:
-            raise BackendError(f"{self.name} was made and is gone again")
-
-    def _unusable(self, found: Link) -> str:
-        if found.vxlan is None:
-            return f"link type: vxlan vs {found.kind or 'device'}"
-        return difference(self._wanted, found.vxlan)
-
     def _tunnels(self, lease: Lease) -> list[Path]:
         try:
             return [self._tunnel(lease)]
@@ -257,6 +195,8 @@ class VXLAN:
 
     def _tunnel(self, lease: Lease) -> Path:
         mac = vtep_mac(lease.attributes.backend_data)
+        if mac == self._device.mac:
+            raise LeaseError(f"its VtepMAC {mac} is this host's own (was one cloned?)")
         inside = lease.subnet.network_address
         return Path(
             Route(lease.subnet, inside, self.link.index, is_onlink=True),
@@ -320,12 +260,6 @@ def vtep_mac(backend_data: str) -> str:
         octets = []
     if len(octets) != MAC_BYTES or any(octet > 0xFF for octet in octets):
         raise LeaseError(f"VtepMAC must be six bytes such as 62:76:77:99:64:d5, not {mac!r}")
-    return ":".join(f"{octet:02x}" for octet in octets)
-
-
-def _new_mac() -> str:
-    """A random unicast MAC of the locally administered kind. Had the kernel chosen it, udev might
-    change it after it was told to the others."""
-    octets = bytearray(secrets.token_bytes(MAC_BYTES))
-    octets[0] = octets[0] & 0xFE | 0x02
+    if octets[0] & 1 or not any(octets):
+        raise LeaseError(f"VtepMAC must be the MAC of one device, and {mac} is none's")
     return ":".join(f"{octet:02x}" for octet in octets)

@@ -6,76 +6,19 @@ forwarding entries are compared with those recorded on a host of the real daemon
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.clients.waiting import until
-from tests.flannel import recorded
-from tests.flannel.daemon import Daemon
-from tests.flannel.hosts import Host, as_root, network
-from tests.flannel.stores import Operator, WireStore
+from tests.flannel import kernel_scene, recorded
+from tests.flannel.hosts import Host, as_root
+from tests.flannel.kernel_scene import DATA, FOREIGN, MAC, ROUTE_200, ROUTE_203, Scene
+from tests.flannel.stores import WireStore
 
 pytestmark = as_root
 
-MAC, NEW_MAC = "62:76:77:99:64:d5", "2e:a7:2e:3e:74:5d"
-DATA = '"BackendType":"vxlan","BackendData":{"VtepMAC":"%s"}}'
-FOREIGN = {
-    "172.24.200.0-24": '{"PublicIP":"172.17.8.102",' + DATA % MAC,
-    "172.24.201.0-24": '{"PublicIP":"172.17.8.103","BackendType":"host-gw"}',
-    "172.24.202.0-24": '{"PublicIP":"172.17.8.104"}',
-    "172.24.203.0-24": '{"PublicIP":"172.17.8.105","PublicIPv6":null,"BackendType":"vxlan",'
-    '"BackendData":{"VNI":1,"VtepMAC":"1a:a8:e4:76:ff:e8"}}',
-}
-"""One of each backend as v0.10 writes it, and vxlan's of v0.15."""
-ROUTE_200 = "172.24.200.0/24 via 172.24.200.0 dev flannel.1 onlink"
-ROUTE_203 = "172.24.203.0/24 via 172.24.203.0 dev flannel.1 onlink"
-
-
-@dataclass
-class Scene:
-    """A host, a store and who writes into it."""
-
-    host: Host
-    operator: Operator
-    directory: Path
-
-    def daemon(self, backend: dict[str, object] | None, *arguments: str) -> Daemon:
-        """A daemon for 172.24.0.0/16, with the recorded leases in the store."""
-        config: dict[str, object] = {"Network": "172.24.0.0/16"}
-        if backend is not None:
-            config["Backend"] = backend
-        self.operator.configure(**config)
-        for name, value in FOREIGN.items():
-            self.operator.set(f"subnets/{name}", value, ttl=86400)
-        return Daemon(
-            self.host, self.directory,
-            "-etcd-endpoints=http://172.17.8.1:2379", f"-etcd-prefix={self.operator.prefix}",
-            "-iface=eth1", *arguments,
-        )  # fmt: skip
-
-    def routes(self) -> list[str]:
-        """Routes into the network, as `ip route` shows them."""
-        lines = self.host.ip("route").splitlines()
-        return sorted(line.strip() for line in lines if line.startswith("172.24."))
-
-    def arp(self) -> list[str]:
-        """Permanent ARP entries."""
-        lines = self.host.ip("neigh", "show", "dev", "flannel.1", "nud", "permanent").splitlines()
-        return sorted(line.strip() for line in lines if line.startswith("172.24."))
-
-    def fdb(self) -> list[str]:
-        """Forwarding entries."""
-        lines = self.host.run("bridge", "fdb", "show", "dev", "flannel.1").splitlines()
-        return sorted(line.strip() for line in lines)
-
-    def has(self, *routes: str) -> None:
-        """Wait for exactly these routes."""
-        until(
-            lambda: self.routes() == sorted(routes), f"{routes}, not {self.routes()}",
-            deadline_s=20.0,
-        )  # fmt: skip
+NEW_MAC = "2e:a7:2e:3e:74:5d"
 
 
 @pytest.fixture(params=["etcd", "pyetcd"], scope="module")
@@ -83,19 +26,15 @@ def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Host, WireStore]]:
     """One host and one store, for all tests of this module."""
-    with network(1) as (wire, (host,), _):
-        yield host, WireStore(wire, request.param, tmp_path_factory.mktemp("store")).start()
+    with kernel_scene.place(request.param, tmp_path_factory.mktemp("store")) as made:
+        yield made
 
 
 @pytest.fixture
 def scene(place: tuple[Host, WireStore], tmp_path: Path) -> Iterator[Scene]:
     """A clean host with an operator's own prefix."""
-    host, store = place
-    yield Scene(host, store.operator(), tmp_path)
-    for link in host.json("link"):
-        if link["ifname"].startswith("flannel"):
-            host.ip("link", "delete", link["ifname"])
-    host.ip("route", "flush", "root", "172.24.0.0/16")
+    with kernel_scene.scene(*place, tmp_path) as made:
+        yield made
 
 
 def test_vxlan(scene: Scene) -> None:
@@ -208,21 +147,6 @@ def test_vxlan_that_was_down(scene: Scene) -> None:
     daemon.stop()
 
 
-def test_a_device_that_does_not_fit_serves_until_there_is_a_lease(scene: Scene) -> None:
-    """No subnet is free: the daemon ends, and the device is as it was."""
-    scene.host.ip("link", "add", "flannel.1", "type", "vxlan", "id", "1", "dstport", "4789",
-                  "dev", "eth1", "local", "172.17.8.101")  # fmt: skip
-    before = scene.host.ip("-d", "link", "show", "flannel.1")
-    daemon = scene.daemon({"Type": "vxlan", "Port": 8472})
-    scene.operator.configure(
-        Network="172.24.0.0/16", SubnetMin="172.24.200.0", SubnetMax="172.24.200.0",
-        Backend={"Type": "vxlan", "Port": 8472},
-    )  # fmt: skip
-    assert daemon.start().exits() == 1
-    assert "out of subnets" in daemon.log()
-    assert scene.host.ip("-d", "link", "show", "flannel.1") == before
-
-
 def test_a_lease_beside_the_network(scene: Scene) -> None:
     """Somebody's key must not lead the packets to the store astray: it is ignored, and said."""
     value = FOREIGN["172.24.200.0-24"]
@@ -234,36 +158,6 @@ def test_a_lease_beside_the_network(scene: Scene) -> None:
         scene.operator.delete(f"subnets/{name}")
     scene.has(ROUTE_200, ROUTE_203)
     assert "172.17.8.0/24 dev eth1 proto kernel" in scene.host.ip("route")
-    daemon.stop()
-
-
-def test_vxlan_whose_vni_is_taken(scene: Scene) -> None:
-    """Who has it is said, and nothing is leased or left behind."""
-    scene.host.ip("link", "add", "other", "type", "vxlan", "id", "1", "dstport", "8472",
-                  "dev", "eth1")  # fmt: skip
-    try:
-        daemon = scene.daemon({"Type": "vxlan"}).start()
-        assert daemon.exits() == 1
-    finally:
-        scene.host.ip("link", "delete", "other")
-    assert "making vxlan device flannel.1: file exists: other has the VNI 1 already" in daemon.log()
-    assert not scene.operator.lease_of(scene.host.address)
-    scene.has()
-
-
-def test_vxlan_options_and_a_device_that_does_not_fit(scene: Scene) -> None:
-    """VNI, Port and GBP; a device of that name with another port is made anew, an address of an
-    older subnet replaced."""
-    scene.host.ip("link", "add", "flannel.7", "type", "vxlan", "id", "7", "dstport", "4789",
-                  "dev", "eth1", "local", "172.17.8.101")  # fmt: skip
-    scene.host.ip("address", "add", "172.24.9.0/32", "dev", "flannel.7")
-    options: dict[str, object] = {"Type": "vxlan", "VNI": 7, "Port": 8473, "GBP": True}
-    daemon = scene.daemon(options).start().ready()
-    device = scene.host.ip("-d", "address", "show", "flannel.7")
-    assert "vxlan id 7 local 172.17.8.101 dev eth1 srcport 0 0 dstport 8473 nolearning" in device
-    assert " gbp " in device
-    assert device.count("inet ") == 1
-    assert "already exists with incompatible configuration: port: 8473 vs 4789" in daemon.log()
     daemon.stop()
 
 

@@ -1,0 +1,60 @@
+"""A device of ours, kept as it was made: what somebody changes by hand is put back, and said.
+
+Laws: only what we gave it is looked at: that it is there and on, its MTU, its address and, where
+others have learnt it, its MAC; what was added beside that is left alone. A device that was deleted
+cannot be put back, for with it went its ways: that ends the run.
+"""
+
+import logging
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from flannel.backends.backend import BackendError
+from flannel.kernel import Kernel, Link
+
+CHECK_S = 5.0
+"""How long a change by hand stays."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What a device should be like."""
+
+    link: Link
+    """As it was when it began to serve."""
+    mtu: int
+    address: IPv4Address
+    length: int
+    mac: str = ""
+    """Empty if it has none, or it does not matter."""
+
+    async def put_right(self, kernel: Kernel) -> None:
+        """Look, and put back what is not so; raises BackendError if it is gone, KernelError."""
+        found = await kernel.link(self.link.name)
+        if found is None or found.index != self.link.index:
+            raise gone(self.link.name)
+        name = found.name
+        if self.mac and found.mac != self.mac:
+            await kernel.set_mac(found, self.mac)
+            _log.warning("%s had got the MAC %s: it has %s again", name, found.mac, self.mac)
+        if found.mtu != self.mtu:
+            await kernel.set_mtu(found, self.mtu)
+            _log.warning("%s had got the MTU %d: it has %d again", name, found.mtu, self.mtu)
+        own = await kernel.addresses(found.index)
+        if (self.address, self.length) not in [(one.address, one.length) for one in own]:
+            await kernel.add_address(found, self.address, self.length)
+            _log.warning("%s had lost its address: it has %s/%d again",
+                         name, self.address, self.length)  # fmt: skip
+        if not found.is_up:
+            await kernel.set_up(found)
+            _log.warning("%s had been switched off: it is on again", name)
+
+
+def gone(name: str) -> BackendError:
+    """Why the run ends."""
+    return BackendError(
+        f"{name} is not there any more: somebody has deleted it; start again to have it and the "
+        "ways through it back"
+    )

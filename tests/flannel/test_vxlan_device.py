@@ -1,0 +1,141 @@
+"""Goal: a vxlan device that was there before is kept, replaced or refused, never lost for nothing.
+
+Method: the real program on a host that has such a device, and the fault that keeps it from its own.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.waiting import until
+from tests.flannel import kernel_scene
+from tests.flannel.hosts import Host, as_root
+from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
+from tests.flannel.stores import WireStore
+
+pytestmark = as_root
+
+HOLD = """
+import socket, time
+holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+holder.bind(("0.0.0.0", 8472))
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, WireStore]]:
+    """One host and one store, for all tests of this module."""
+    with kernel_scene.place("pyetcd", tmp_path_factory.mktemp("store")) as made:
+        yield made
+
+
+@pytest.fixture
+def scene(place: tuple[Host, WireStore], tmp_path: Path) -> Iterator[Scene]:
+    """A clean host with an operator's own prefix."""
+    with kernel_scene.scene(*place, tmp_path) as made:
+        yield made
+
+
+def device(host: Host) -> str:
+    """All of flannel.1 that counts."""
+    shown = host.ip("-4", "-d", "address", "show", "flannel.1").splitlines()
+    return "\n".join(line for line in shown if "lft" not in line)
+
+
+def add_device(host: Host, *more: str) -> None:
+    """A flannel.1 of an earlier run, that is on."""
+    host.ip("link", "add", "flannel.1", "type", "vxlan", "id", "1", "dev", "eth1",
+            "local", host.address, "nolearning", *more)  # fmt: skip
+    host.ip("address", "add", "172.24.9.0/32", "dev", "flannel.1")
+    host.ip("link", "set", "flannel.1", "up")
+
+
+def test_a_device_that_does_not_fit_serves_until_there_is_a_lease(scene: Scene) -> None:
+    """No subnet is free: the daemon ends, and the device is as it was."""
+    scene.host.ip("link", "add", "flannel.1", "type", "vxlan", "id", "1", "dstport", "4789",
+                  "dev", "eth1", "local", "172.17.8.101")  # fmt: skip
+    before = scene.host.ip("-d", "link", "show", "flannel.1")
+    daemon = scene.daemon({"Type": "vxlan", "Port": 8472})
+    scene.operator.configure(
+        Network="172.24.0.0/16", SubnetMin="172.24.200.0", SubnetMax="172.24.200.0",
+        Backend={"Type": "vxlan", "Port": 8472},
+    )  # fmt: skip
+    assert daemon.start().exits() == 1
+    assert "out of subnets" in daemon.log()
+    assert scene.host.ip("-d", "link", "show", "flannel.1") == before
+
+
+def test_a_replacement_whose_port_is_taken(scene: Scene) -> None:
+    """The port is named, and the old device works on; when the port is free it is replaced."""
+    add_device(scene.host, "dstport", "4789")
+    before = device(scene.host)
+    holder = scene.host.start([sys.executable, "-c", HOLD], scene.directory / "holder")
+    until(lambda: ":8472" in scene.host.run("ss", "-lun"), "the port is taken")
+    daemon = scene.daemon({"Type": "vxlan", "Port": 8472})
+    assert daemon.start().exits() == 1
+    assert "switching flannel.1 on: another program or device has the UDP port 8472" in daemon.log()
+    assert device(scene.host) == before
+    assert len([one for one in scene.host.json("link") if one["ifname"].startswith("fl")]) == 1
+    holder.kill()
+    holder.wait()
+    daemon.start().ready()
+    assert "dstport 8472" in device(scene.host)
+    scene.has(ROUTE_200, ROUTE_203)
+    daemon.stop()
+
+
+def test_a_replacement_with_the_same_port(scene: Scene) -> None:
+    """The kernel lets no two of them share it: the old one goes first."""
+    add_device(scene.host, "dstport", "8472", "gbp")
+    daemon = scene.daemon({"Type": "vxlan", "Port": 8472}).start().ready()
+    assert "gbp" not in device(scene.host)
+    scene.has(ROUTE_200, ROUTE_203)
+    daemon.stop()
+
+
+def test_a_kept_device_after_a_failed_start_is_as_it_was(scene: Scene) -> None:
+    """MTU, address, on or off: the port of the device, which is off, is taken."""
+    add_device(scene.host, "dstport", "8472")
+    scene.host.ip("link", "set", "flannel.1", "down", "mtu", "1300")
+    before = device(scene.host)
+    holder = scene.host.start([sys.executable, "-c", HOLD], scene.directory / "holder")
+    until(lambda: ":8472" in scene.host.run("ss", "-lun"), "the port is taken")
+    daemon = scene.daemon({"Type": "vxlan"})
+    assert daemon.start().exits() == 1
+    holder.kill()
+    holder.wait()
+    assert "another program or device has the UDP port 8472" in daemon.log()
+    assert device(scene.host) == before
+
+
+def test_vxlan_whose_vni_is_taken(scene: Scene) -> None:
+    """Who has it is said, and nothing is leased or left behind."""
+    scene.host.ip("link", "add", "other", "type", "vxlan", "id", "1", "dstport", "8472",
+                  "dev", "eth1")  # fmt: skip
+    try:
+        daemon = scene.daemon({"Type": "vxlan"}).start()
+        assert daemon.exits() == 1
+    finally:
+        scene.host.ip("link", "delete", "other")
+    assert "making vxlan device flannel.1: file exists: other has the VNI 1 already" in daemon.log()
+    assert not scene.operator.lease_of(scene.host.address)
+    scene.has()
+
+
+def test_vxlan_options_and_a_device_that_does_not_fit(scene: Scene) -> None:
+    """VNI, Port and GBP; a device of that name with another port is made anew, an address of an
+    older subnet replaced."""
+    scene.host.ip("link", "add", "flannel.7", "type", "vxlan", "id", "7", "dstport", "4789",
+                  "dev", "eth1", "local", "172.17.8.101")  # fmt: skip
+    scene.host.ip("address", "add", "172.24.9.0/32", "dev", "flannel.7")
+    options: dict[str, object] = {"Type": "vxlan", "VNI": 7, "Port": 8473, "GBP": True}
+    daemon = scene.daemon(options).start().ready()
+    device = scene.host.ip("-d", "address", "show", "flannel.7")
+    assert "vxlan id 7 local 172.17.8.101 dev eth1 srcport 0 0 dstport 8473 nolearning" in device
+    assert " gbp " in device
+    assert device.count("inet ") == 1
+    assert "already exists with incompatible configuration: port: 8473 vs 4789" in daemon.log()
+    daemon.stop()

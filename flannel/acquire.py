@@ -6,7 +6,7 @@
 | a lease with our public IP, not allowed             | remove it, then look again            |
 | the previous subnet is leased, and allowed          | take it over, whoever had it          |
 | the previous subnet is free, and allowed            | create it                             |
-| something is free                                   | create one of the first hundred       |
+| something is free, without an address of this host  | create one of the first hundred       |
 | nothing is free                                     | exhausted                             |
 
 Taking over a previous subnet without asking who has it is flanneld's way: a host whose address
@@ -58,6 +58,8 @@ class Create:
 class Exhausted:
     """Every subnet is taken."""
 
+    why: str
+
 
 Step = Reuse | Remove | Create | Exhausted
 Choose = Callable[[Sequence[IPv4Network]], IPv4Network]
@@ -70,8 +72,9 @@ def next_step(
     public_ip: IPv4Address,
     previous: IPv4Network | None,
     choose: Choose,
+    avoided: Collection[IPv4Address] = (),
 ) -> Step:
-    """The table above."""
+    """The table above; `avoided` are addresses of this host that are not flannel's."""
     ours = next((lease for lease in leases if lease.attributes.public_ip == public_ip), None)
     if ours:
         if config.allows(ours.subnet):
@@ -88,12 +91,17 @@ def next_step(
             )
         if previous not in unreadable:
             return Create(previous, f"Found previously leased subnet ({previous}), reusing")
-    taken = [*(lease.subnet for lease in leases), *unreadable]
+    own = [address for address in avoided if address in config.network]
+    taken = [*(lease.subnet for lease in leases), *unreadable, *map(IPv4Network, own)]
     free = ip.free_subnets(
         config.subnet_min, config.subnet_max, config.subnet_length, taken, BAG_SIZE
     )
+    but = f" (none with this host's own address {', '.join(map(str, own))})" if own else ""
     if not free:
-        return Exhausted()
+        return Exhausted(
+            f"out of subnets: all {config.subnet_length}-bit subnets from {config.subnet_min} "
+            f"to {config.subnet_max} are leased{but}"
+        )
     return Create(
-        choose(free), f"Picking subnet in range {config.subnet_min} ... {config.subnet_max}"
+        choose(free), f"Picking subnet in range {config.subnet_min} ... {config.subnet_max}{but}"
     )

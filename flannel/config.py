@@ -22,6 +22,8 @@ SPARE_BITS = 2
 """A network holds at least four subnets: the first is never used."""
 DEFAULT_BACKEND = "udp"
 UINT_MAX = 2**64 - 1
+UNFIT = (IPv4Network("0.0.0.0/8"), IPv4Network("127.0.0.0/8"), IPv4Network("224.0.0.0/4"))
+"""This network, loopback, multicast: none is routed to a container."""
 _NONE = IPv4Address(0)
 
 
@@ -103,7 +105,7 @@ def _network(document: gojson.Fields) -> IPv4Network:
     else:
         if network.prefixlen == 0:
             raise ConfigError(f"Network {text} is every address there is: give a part of it")
-        if not ip.is_host(network.network_address):
+        if any(network.overlaps(unfit) for unfit in UNFIT):
             raise ConfigError(f"Network {text} has no addresses that containers can have")
         return network
     try:
@@ -132,23 +134,30 @@ def _address(document: gojson.Fields, name: str) -> IPv4Address:
     value, given = document.find(name)
     if not given:
         return _NONE
+    text = value if isinstance(value, str) else gojson.text_of(value)
     try:
-        return IPv4Address(value if isinstance(value, str) else gojson.text_of(value))
+        return IPv4Address(text)
     except AddressValueError:
-        raise ConfigError("Invalid IP address format") from None
+        raise ConfigError(
+            f"Invalid IP address format: {name} must be an IPv4 address, not {text!r}"
+        ) from None
 
 
 def _checked_length(network: IPv4Network, length: int) -> int:
     if length == 0:
         if network.prefixlen > NETWORK_LENGTH_MAX:
             raise ConfigError(
-                f"Network is too small. Minimum useful network prefix is /{NETWORK_LENGTH_MAX}"
+                f"Network is too small. Minimum useful network prefix is /{NETWORK_LENGTH_MAX}: "
+                f"{network}"
             )
         return max(USUAL_SUBNET_LENGTH, network.prefixlen + SPARE_BITS)
     if length > SUBNET_LENGTH_MAX:
-        raise ConfigError(f"SubnetLen must be less than /{SUBNET_LENGTH_MAX + 1}")
+        raise ConfigError(f"SubnetLen must be less than /{SUBNET_LENGTH_MAX + 1}, not {length}")
     if length < network.prefixlen + SPARE_BITS:
-        raise ConfigError("Network must be able to accommodate at least four subnets")
+        raise ConfigError(
+            "Network must be able to accommodate at least four subnets: SubnetLen of "
+            f"{network} must be at least {network.prefixlen + SPARE_BITS}, not {length}"
+        )
     return length
 
 
@@ -161,7 +170,9 @@ def _range(
     last = network.broadcast_address - (size - 1) if given_max == _NONE else given_max
     for name, address in (("SubnetMin", first), ("SubnetMax", last)):
         if address not in network:
-            raise ConfigError(f"{name} is not in the range of the Network")
+            raise ConfigError(
+                f"{name} is not in the range of the Network: {address} is not in {network}"
+            )
     for name, address in (("SubnetMin", first), ("SubnetMax", last)):
         if not ip.is_aligned(address, length):
             raise ConfigError(f"{name} is not on a SubnetLen boundary: {address}")

@@ -13,9 +13,9 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from flannel import config, env_file, healthz, interfaces, iptables, notify, subnet_file
 from flannel.backends import table
@@ -32,6 +32,7 @@ from flannel.leasing import AcquireError, Keeper, acquire_lease
 from flannel.peers import Peers
 from flannel.registry import Registry
 from flannel.resettling import Lost
+from flannel.subnet_file import SubnetFileError
 from pyetcdctl import TLS, AsyncClient, ClientError
 
 MINUTE_S = 60
@@ -59,6 +60,7 @@ class Work:
 async def serve(options: Options, environ: Mapping[str, str]) -> None:
     """Run until the lease is lost; raises Failure."""
     try:
+        subnet_file.check(options.subnet_path)
         async with contextlib.AsyncExitStack() as stack:
             kernel = await stack.enter_async_context(Kernel())
             external = await _interface(kernel, options)
@@ -69,7 +71,8 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             previous = subnet_file.previous_subnet(options.subnet_path)
             backend = _backend(network, table.Place(kernel, external, previous))
             try:
-                holding = await _start(network, external, registry, backend, previous)
+                avoided = await interfaces.own_addresses(kernel, external)
+                holding = await _start(network, external, registry, backend, previous, avoided)
                 keeper = Keeper(registry, holding, options.subnet_lease_renew_margin * MINUTE_S)
                 guard = await _rules(options, network, keeper.subnet)
                 _write_subnet_file(options, network, keeper.subnet, backend.mtu)
@@ -79,7 +82,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             notify.ready(environ)
             work = Work(network, external, registry, backend, keeper)
             await _until_lost(options, work, guard)
-    except (BackendError, KernelError) as error:
+    except (BackendError, KernelError, SubnetFileError) as error:
         raise Failure(str(error)) from None
 
 
@@ -154,12 +157,15 @@ async def _start(
     registry: Registry,
     backend: Backend,
     previous: IPv4Network | None,
+    avoided: Collection[IPv4Address],
 ) -> Holding:
     """Everything up to a data path with our own subnet."""
     try:
         data = await backend.prepare()
         attributes = Attributes(external.public_ip, backend.kind, data)
-        holding = await acquire_lease(registry, network, attributes, previous, secrets.choice)
+        holding = await acquire_lease(
+            registry, network, attributes, previous, secrets.choice, avoided=avoided
+        )
         _log.info("Lease acquired: %s", holding.lease.subnet)
         await backend.start(holding.lease.subnet)
     except (AcquireError, ClientError) as error:

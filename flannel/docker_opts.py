@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from flannel import env_file
@@ -26,8 +27,10 @@ DOCKER_ENV = Path("/run/docker_opts.env")
 KEY = "DOCKER_OPTS"
 MARK = "DOCKER_OPT_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NUMBER = re.compile(r"[0-9]{1,5}")
-_SUBNET = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,2}")
+_DIGITS = re.compile(r"[0-9]{1,5}")
+_SUBNET = re.compile(r"[0-9.]+/[0-9]{1,2}")
+MTU_MIN, MTU_MAX = 68, 65535
+"""IPv4's own bounds, bytes."""
 MASQUERADE = {"true": "--ip-masq=false", "false": "--ip-masq=true"}
 USAGE = """{program} [-f FLANNEL-ENV-FILE] [-d DOCKER-ENV-FILE] [-i] [-c] [-m] [-k COMBINED-KEY]
 
@@ -78,6 +81,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except BadInput as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except env_file.BadLine as error:
+        sys.stderr.write(f"{request.flannel_env}: {error}\n")
+        return 1
     except OSError as error:
         sys.stderr.write(f"{error.filename}: {(error.strerror or str(error)).lower()}\n")
         return 1
@@ -104,16 +110,15 @@ def render(request: Request, given: Mapping[str, str]) -> str:
     """The file's text; raises BadInput."""
     if not _NAME.fullmatch(request.key):
         raise BadInput(f"-k must be the name of a variable such as {KEY}, not {request.key!r}")
-    for name, form, such in (
-        ("FLANNEL_SUBNET", _SUBNET, "10.1.15.1/24"),
-        ("FLANNEL_MTU", _NUMBER, "1450"),
-    ):
-        if given.get(name) and not form.fullmatch(given[name]):
-            raise BadInput(f"Invalid value of {name}: {given[name]} (must be such as {such})")
     options = {name: value for name, value in given.items() if name.startswith(MARK)}
     if subnet := given.get("FLANNEL_SUBNET"):
+        _check_subnet(subnet)
         options[f"{MARK}BIP"] = f"--bip={subnet}"
     if mtu := given.get("FLANNEL_MTU"):
+        if not (_DIGITS.fullmatch(mtu) and MTU_MIN <= int(mtu) <= MTU_MAX):
+            raise BadInput(
+                f"Invalid value of FLANNEL_MTU: {mtu} (must be {MTU_MIN}..{MTU_MAX} bytes)"
+            )
         options[f"{MARK}MTU"] = f"--mtu={mtu}"
     if (ip_masq := given.get("FLANNEL_IPMASQ")) and request.ip_masq:
         if ip_masq not in MASQUERADE:
@@ -126,6 +131,17 @@ def render(request: Request, given: Mapping[str, str]) -> str:
         start = f"{before} " if before else ""
         lines.append(f'{request.key}="{start}{"".join(f" {value}" for _, value in ordered)}"')
     return "".join(f"{line}\n" for line in lines)
+
+
+def _check_subnet(text: str) -> None:
+    try:
+        if not _SUBNET.fullmatch(text):
+            raise ValueError(text)
+        IPv4Interface(text)
+    except ValueError:
+        raise BadInput(
+            f"Invalid value of FLANNEL_SUBNET: {text} (must be such as 10.1.15.1/24)"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Files of `NAME=value` lines, as shells and systemd read them; subnet.env is one.
 
 Laws: nothing in such a file is ever run: no expansion, no substitution; a line that is no
-assignment is passed over. A file is replaced whole or not at all.
+assignment is passed over, one whose quotes are not closed is an error. A file is replaced whole or
+not at all.
 """
 
 import contextlib
@@ -18,12 +19,18 @@ _LINE = re.compile(
 _ESCAPE = re.compile(r"\\([\\\"$`])")
 
 
+class BadLine(ValueError):
+    """A line that is half an assignment; the message says which."""
+
+
 def parse(text: str) -> dict[str, str]:
-    """The assignments, the last one of a name winning."""
+    """The assignments, the last one of a name winning; raises BadLine."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.match(line)
         if match:
+            if line[match.end() :].startswith(("'", '"')):
+                raise BadLine(f"line {number}: a quote is not closed: {line.strip()}")
             name, double, single, bare = match.groups()
             value = _ESCAPE.sub(r"\1", double) if double is not None else single
             found[name] = bare if value is None else value
@@ -31,7 +38,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The assignments in a file; none if there is no file. Raises OSError otherwise."""
+    """The assignments in a file; none if there is no file. Raises OSError otherwise, BadLine."""
     try:
         return parse(path.read_text(errors="replace"))
     except FileNotFoundError:

@@ -21,6 +21,8 @@ from flannel import ip
 from flannel.kernel import Address, Kernel, Link, Route
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
+BRIDGE = "bridge"
+OUR_DEVICES = ("flannel", "flnew")
 
 
 class InterfaceError(Exception):
@@ -58,6 +60,18 @@ async def look(kernel: Kernel) -> Host:
     return Host(await kernel.links(), await kernel.addresses(), await kernel.routes())
 
 
+async def own_addresses(kernel: Kernel, external: External) -> list[IPv4Address]:
+    """Addresses of this host that a new lease must not cover. Those of flannel's devices and of
+    bridges are no reason: they are, or were, of a lease themselves."""
+    links = [
+        link.index
+        for link in await kernel.links()
+        if link.index == external.link.index
+        or not (link.kind == BRIDGE or link.name.startswith(OUR_DEVICES))
+    ]
+    return [one.address for one in await kernel.addresses() if one.index in links]
+
+
 def choose(
     host: Host, names: Sequence[str], patterns: Sequence[str], public_ip: str = ""
 ) -> External:
@@ -90,7 +104,7 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
             return None
         own = host.address_of(link)
         if own is None:
-            reasons.append(f"interface {name} has no IPv4 address")
+            reasons.append(_no_address(host, link))
             return None
         return link, own
     for one in host.addresses:
@@ -125,11 +139,16 @@ def _by_default_route(host: Host) -> tuple[Link, IPv4Address]:
             link = _link_of(host, route.index)
             address = host.address_of(link)
             if address is None:
-                raise InterfaceError(
-                    f"{complaint}interface {link.name} of the default route has no IPv4 address"
-                )
+                raise InterfaceError(f"{complaint}{_no_address(host, link)} (the default route's)")
             return link, address
     raise InterfaceError(f"{complaint}unable to find default route (name one with -iface)")
+
+
+def _no_address(host: Host, link: Link) -> str:
+    own = [str(one.address) for one in host.addresses if one.index == link.index]
+    if own:
+        return f"interface {link.name} has only {', '.join(own)}, which no other host can reach"
+    return f"interface {link.name} has no IPv4 address"
 
 
 def _link_of(host: Host, index: int) -> Link:

@@ -176,6 +176,11 @@ class Kernel:
         with _doing(f"renaming {link.name} to {name}"):
             await self._netlink.link("set", index=link.index, ifname=name)
 
+    async def check_rights(self, link: Link) -> None:
+        """Change nothing, but as one who may; raises KernelError if we may not."""
+        with _doing("asking for the right to set routes"):
+            await self._netlink.link("set", index=link.index, mtu=link.mtu)
+
     # Addresses
 
     async def addresses(self, index: int | None = None) -> list[Address]:
@@ -360,10 +365,16 @@ def _route(message: Any) -> Route:
     return Route(
         IPv4Network((message.get("dst") or "0.0.0.0", message["dst_len"]), strict=False),
         IPv4Address(gateway) if gateway else None,
-        message.get("oif"),
+        message.get("oif") or _first_hop(message),
         bool(message["flags"] & FLAG_ONLINK),
         message["proto"] == PROTOCOL_BOOT,
     )
+
+
+def _first_hop(message: Any) -> int | None:
+    """The interface of the first of several ways."""
+    hops = message.get("multipath")
+    return hops[0]["oif"] if hops else None
 
 
 def _neighbour(message: Any) -> Neighbour:

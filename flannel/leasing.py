@@ -7,8 +7,8 @@ ever; a renewal and news of our own key never overlap, so that our own writes ar
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from ipaddress import IPv4Network
+from collections.abc import Callable, Collection
+from ipaddress import IPv4Address, IPv4Network
 
 from flannel import acquire
 from flannel.acquire import Choose, Create, Exhausted, Remove, Reuse
@@ -45,8 +45,10 @@ async def acquire_lease(
     previous: IPv4Network | None,
     choose: Choose,
     clock: Clock = seconds_since_boot,
+    avoided: Collection[IPv4Address] = (),
 ) -> Holding:
-    """Lease a subnet; raises AcquireError, or the client's error when the store says no."""
+    """Lease a subnet, a new one without the `avoided` addresses; raises AcquireError, or the
+    client's error when the store says no."""
     if previous and not config.allows(previous):
         _log.error(
             "Found previously leased subnet (%s) that is not compatible with the Etcd network "
@@ -57,7 +59,7 @@ async def acquire_lease(
     while lost < acquire.TRIES_MAX:
         try:
             sent_s = clock()
-            lease = await _one_step(registry, config, attributes, previous, choose)
+            lease = await _one_step(registry, config, attributes, previous, choose, avoided)
             if lease:
                 return Holding(lease, sent_s)
         except Faster:
@@ -76,11 +78,12 @@ async def _one_step(
     attributes: Attributes,
     previous: IPv4Network | None,
     choose: Choose,
+    avoided: Collection[IPv4Address],
 ) -> Lease | None:
     """Look and do one thing; the lease if that was it."""
     seen = await registry.listing()
     step = acquire.next_step(
-        config, seen.leases, seen.unreadable, attributes.public_ip, previous, choose
+        config, seen.leases, seen.unreadable, attributes.public_ip, previous, choose, avoided
     )
     match step:
         case Reuse(lease, why):
@@ -96,11 +99,8 @@ async def _one_step(
             )  # fmt: skip
             await registry.remove(lease)
             return None
-        case Exhausted():
-            raise AcquireError(
-                f"out of subnets: all {config.subnet_length}-bit subnets from {config.subnet_min} "
-                f"to {config.subnet_max} are leased"
-            )
+        case Exhausted(why):
+            raise AcquireError(why)
 
 
 class Keeper:
@@ -139,7 +139,7 @@ class Keeper:
             ours = self._holding.lease
             self._holding, finding = self._holding.hear(said, self._clock())
             _tell(finding, ours, said)
-            if finding is not Finding.STALE:
+            if finding not in (Finding.STALE, Finding.REVOKED):
                 self._changed.set()
             return finding is not Finding.REVOKED
 
@@ -175,7 +175,8 @@ class Keeper:
                 _log.error("Error renewing lease (trying again in %d s): %s", RETRY_S, error)
                 return
             self._holding = self._holding.written(lease, sent_s)
-        _log.info("Lease renewed, new ttl: %d s", lease.ttl_s)
+        if not lease.is_reservation:
+            _log.info("Lease renewed, new ttl: %d s", lease.ttl_s)
         self._say_when()
 
     def _say_when(self) -> None:

@@ -18,6 +18,7 @@ from importlib import metadata
 from flannel import flags, log
 from flannel.daemon import Failure, serve
 from flannel.flags import MARGIN_MAX, MARGIN_MIN, FlagError, HelpWanted, Options
+from flannel.resolving import Loop
 
 DISTRIBUTION = "pyetcd-server"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -52,7 +53,8 @@ def run(arguments: list[str]) -> int:
         )  # fmt: skip
         return 1
     try:
-        asyncio.run(_until_told(options))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(_until_told(options))
     except Failure as error:
         _log.error("%s", error)
         return 1

@@ -5,8 +5,8 @@
 | is our own subnet                        | passed over: the keeper hears of it                   |
 | has our own public IP, another subnet    | ignored, said once: packets to it would come back     |
 | is of another kind of backend            | ignored, said once; a way that led there is removed   |
-| is not inside the Network, or has our    | the same: its way would lead packets astray that are  |
-| own address in it                        | no container's, those to the store among them         |
+| is not inside the Network, has our own   | the same: its way would lead packets astray that are  |
+| address in it, or overlaps our subnet    | our own, or no container's, those to the store too    |
 | came, or has changed                     | its way is put up                                     |
 | went                                     | its way is taken down                                 |
 | is not in a store that was set back      | its way stays for a lease's time, in which its host   |
@@ -118,9 +118,14 @@ class Peers:
     def _why_ignored(self, lease: Lease) -> str | None:
         """None if it is served; empty if there is nothing to say about it (alloc serves nobody)."""
         if lease.attributes.public_ip == self._public_ip:
-            return f"it has this host's own public IP {self._public_ip}"
+            return (
+                f"it has this host's own public IP {self._public_ip} (another host with it? give "
+                "each its own -iface or -public-ip, then restart both)"
+            )
         if lease.subnet == self._network or not lease.subnet.subnet_of(self._network):
             return f"it is no part of the Network {self._network}"
+        if lease.subnet.overlaps(self._own):
+            return f"it overlaps this host's own subnet {self._own}"
         if self._address in lease.subnet:
             return f"this host's own address {self._address} is in it"
         if not self._backend.serves(lease):

@@ -6,10 +6,12 @@
     FLANNEL_IPMASQ=true
 
 Laws: FLANNEL_SUBNET is the bridge's address with the subnet's length; a file that cannot be read is
-the same as none, and is said.
+the same as none, and is said. A pipe is refused: reading and writing it would wait for ever.
 """
 
+import contextlib
 import logging
+import stat
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -30,12 +32,27 @@ def text(network: IPv4Network, subnet: IPv4Network, mtu: int, ip_masq: bool) -> 
     )
 
 
+class SubnetFileError(Exception):
+    """A file that cannot be used; the message says why."""
+
+
+def check(path: Path) -> None:
+    """Raises SubnetFileError for what is neither a file nor becomes one."""
+    with contextlib.suppress(OSError):  # is said when it is read, or written
+        if stat.S_ISFIFO(path.stat().st_mode):
+            raise SubnetFileError(f"-subnet-file must be a file, and {path} is a pipe")
+
+
 def previous_subnet(path: Path) -> IPv4Network | None:
     """The subnet an earlier run wrote down; None if there is none to be had."""
     try:
+        if path.is_char_device():
+            return None
         value = env_file.read(path).get("FLANNEL_SUBNET", "")
-    except OSError as error:
-        _log.error("Couldn't fetch previous FLANNEL_SUBNET from subnet file at %s: %s", path, error)
+    except (OSError, env_file.BadLine) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+        _log.error("Couldn't fetch previous FLANNEL_SUBNET from subnet file at %s: %s",
+                   path, reason)  # fmt: skip
         return None
     if not value:
         return None

@@ -37,12 +37,13 @@ class HostGW:
         return self.external.link.mtu
 
     async def prepare(self) -> str:
-        """Refuse to work through NAT: a gateway must be on the wire."""
+        """Refuse to work through NAT, for a gateway must be on the wire, or without rights."""
         if self.external.public_ip != self.external.address:
             raise BackendError(
                 f"host-gw cannot work behind NAT: the public IP {self.external.public_ip} is not "
                 f"the address {self.external.address} of {self.external.link.name}"
             )
+        await self.kernel.check_rights(self.external.link)
         return ""
 
     async def start(self, subnet: IPv4Network) -> None:

@@ -172,9 +172,10 @@ class Device:
         except KernelError as error:
             if error.code != errno.EADDRINUSE:
                 raise
+            port = link.vxlan.port if link.vxlan else self._port
             raise BackendError(
                 f"switching {self.name} on: another program or device has the UDP port "
-                f"{self._port} (see `ss -lun`, `ip -d link`)"
+                f"{port} (see `ss -lun`, `ip -d link`)"
             ) from None
 
     async def _refuse_anothers(self, found: Link) -> None:

@@ -1,7 +1,7 @@
 """Goal: which subnet is asked for. Method: every row of the decision table, with its neighbours."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from flannel.acquire import BAG_SIZE, Create, Exhausted, Remove, Reuse, Step, next_step
 from flannel.lease import Lease
@@ -110,4 +110,17 @@ def test_nothing_is_free() -> None:
     limits = {"SubnetMin": "10.5.1.0", "SubnetMax": "10.5.2.0"}
     assert isinstance(decide([lease("10.5.1.0/24")], limits=limits), Create)
     taken = [lease("10.5.1.0/24"), lease("10.5.2.0/24")]
-    assert decide(taken, limits=limits) == Exhausted()
+    assert isinstance(decide(taken, limits=limits), Exhausted)
+
+
+def test_none_has_an_address_of_this_host() -> None:
+    """Its packets to its own wire would go to its containers; another's address is no matter."""
+    chance = Chance()
+    own = [IPv4Address("10.5.2.7"), IPv4Address("172.17.8.101")]
+    step = next_step(network(), [lease("10.5.1.0/24")], [], US, None, chance, own)
+    assert isinstance(step, Create)
+    assert chance.bag[0] == net("10.5.3.0/24")
+    assert step.why.endswith("10.5.255.0 (none with this host's own address 10.5.2.7)")
+    again = next_step(network(), [], [], US, net("10.5.2.0/24"), chance, own)
+    assert isinstance(again, Create)
+    assert again.subnet == net("10.5.2.0/24")

@@ -91,6 +91,21 @@ def test_valid_json_is_read(text: str) -> None:
         ('{"Network":"10.5.0.0/16","SubnetLen":24.5}', "json: cannot unmarshal number 24.5 into"),
         ('{"Network":"10.5.0.0/16","SubnetLen":"24"}', "json: cannot unmarshal string into Go str"),
         ('{"Network":"10.5.0.0/16","SubnetMin":"10.5.3.7"}', "SubnetMin is not on a SubnetLen bou"),
+        ('{"Network":"127.0.0.0/8"}', "Network 127.0.0.0/8 has no addresses that containers can"),
+        ('{"Network":"0.5.0.0/16"}', "Network 0.5.0.0/16 has no addresses that containers can"),
+        ('{"Network":"126.0.0.0/7"}', "Network 126.0.0.0/7 has no addresses that containers can"),
+        (
+            '{"Network":"10.5.0.0/16","SubnetMax":"junk"}',
+            "Invalid IP address format: SubnetMax must be an IPv4 address, not 'junk'",
+        ),
+        (
+            '{"Network":"10.5.0.0/16","SubnetMin":"10.6.0.0"}',
+            "SubnetMin is not in the range of the Network: 10.6.0.0 is not in 10.5.0.0/16",
+        ),
+        (
+            '{"Network":"10.5.0.0/16","SubnetLen":17}',
+            "Network must be able to accommodate at least four subnets: SubnetLen of 10.5.0.0/16 m",
+        ),
         ("null", "Network is missing"),
     ],
 )

@@ -114,8 +114,18 @@ def test_a_wrong_config_is_waited_out(scene: Scene) -> None:
             {"Network": "10.5.0.0/28", "SubnetMax": "10.5.0.4", "Backend": {"Type": "vxlan"}},
             "out of subnets: all 30-bit subnets from 10.5.0.4 to 10.5.0.4 are leased",
         ),
+        (
+            {
+                "Network": "172.17.8.0/22",
+                "SubnetLen": 24,
+                "SubnetMin": "172.17.8.0",
+                "SubnetMax": "172.17.8.0",
+                "Backend": {"Type": "vxlan"},
+            },
+            "172.17.8.0 are leased (none with this host's own address 172.17.8.101)",
+        ),
     ],
-    ids=["unknown backend", "bad option", "out of subnets"],
+    ids=["unknown backend", "bad option", "out of subnets", "our own wire"],
 )
 def test_what_cannot_be_ends_with_1_and_leaves_nothing(
     scene: Scene, config: dict[str, object], complaint: str
@@ -176,7 +186,7 @@ def test_arguments_that_cannot_be(
         scene.host.ip("link", "delete", "lonely")
 
 
-@pytest.mark.parametrize("kind", ["vxlan", "udp"])
+@pytest.mark.parametrize("kind", ["vxlan", "udp", "host-gw"])
 def test_no_rights(scene: Scene, kind: str) -> None:
     """A sentence with what was tried and what is missing."""
     scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": kind})
@@ -218,6 +228,7 @@ def test_a_revoked_lease_ends_the_daemon_with_0(scene: Scene) -> None:
     scene.operator.delete(f"subnets/{name}")
     assert daemon.exits() == 0
     assert "Lease has been revoked. Shutting down daemon." in daemon.log()
+    assert "Waiting for" not in daemon.log().partition("has been revoked")[2]
     assert "flannel.1" in scene.host.ip("link")
     daemon.start().ready()
     assert scene.operator.lease_of("172.17.8.101") == name  # from subnet.env
@@ -234,7 +245,26 @@ def test_a_revoked_lease_ends_the_daemon_with_0(scene: Scene) -> None:
     daemon.start().ready()
     assert scene.operator.lease_of("172.17.8.101") == name  # by its public IP
     assert "ttl" not in scene.operator.get(f"subnets/{name}")
+    scene.operator.set(f"subnets/{name}", "spoilt")
+    until(lambda: scene.operator.subnets()[name] == value, "it is written anew")
+    daemon.says("is a reservation: it is not renewed", times=3)
+    assert "ttl: 0 s" not in daemon.log()
     daemon.stop()
+
+
+def test_a_default_route_of_several_ways(scene: Scene) -> None:
+    """The interface of the first one is used."""
+    scene.operator.configure(**ALLOC)
+    ways = ("nexthop", "via", "172.17.8.1", "nexthop", "via", "172.17.8.2")
+    scene.host.ip("route", "replace", "default", *ways)
+    place = (f"-etcd-endpoints={scene.store.url}", f"-etcd-prefix={scene.operator.prefix}")
+    daemon = Daemon(scene.host, scene.directory, *place).start()
+    try:
+        daemon.ready()
+    finally:
+        scene.host.ip("route", "replace", "default", "via", "172.17.8.1")
+    assert "Using interface with name eth1 and address 172.17.8.101" in daemon.log()
+    assert daemon.stop() == 0
 
 
 def test_two_daemons_with_one_public_ip(scene: Scene) -> None:

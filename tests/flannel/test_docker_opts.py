@@ -89,7 +89,14 @@ def test_the_environment_fills_in(files: tuple[Path, Path]) -> None:
         ("", ["-h"], "pyflannel-docker-opts [-f FLANNEL-ENV-FILE]"),
         ("", ["-k", "A B"], "-k must be the name of a variable such as DOCKER_OPTS, not 'A B'"),
         ("FLANNEL_SUBNET=10.1.1.1/24;rm\n", [], "Invalid value of FLANNEL_SUBNET: 10.1.1.1/24;rm"),
-        ('FLANNEL_MTU="14$(id)50"\n', [], "Invalid value of FLANNEL_MTU: 14$(id)50 (must be such"),
+        ('FLANNEL_MTU="14$(id)50"\n', [], "Invalid value of FLANNEL_MTU: 14$(id)50 (must be 68.."),
+        (
+            "FLANNEL_MTU=99999\n",
+            [],
+            "Invalid value of FLANNEL_MTU: 99999 (must be 68..65535 bytes)",
+        ),
+        ("FLANNEL_SUBNET=300.1.1.1/24\n", [], "Invalid value of FLANNEL_SUBNET: 300.1.1.1/24 (mus"),
+        ("FLANNEL_SUBNET=10.1.1.1/77\n", [], "Invalid value of FLANNEL_SUBNET: 10.1.1.1/77 (must"),
         ("", ["-k"], "option -k requires argument\n"),
     ],
 )
@@ -107,6 +114,17 @@ def test_bad_input(
     assert docker_opts.run(line, {}) == 1
     assert capsys.readouterr().err.startswith(said)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("line", ['FLANNEL_MTU="1450', "FLANNEL_MTU='1450", 'FLANNEL_MTU=14"50'])
+def test_a_quote_that_is_not_closed(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """The file, the line, no output."""
+    files[0].write_text(f"FLANNEL_IPMASQ=true\n{line}\n")
+    assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
+    assert capsys.readouterr().err == f"{files[0]}: line 2: a quote is not closed: {line}\n"
+    assert not files[1].exists()
 
 
 def test_a_place_that_cannot_be_written(
@@ -135,6 +153,7 @@ def test_env_files_are_read_and_never_run() -> None:
         ("FLANNEL_SUBNET=fd00::1/64\n", None),
         ("FLANNEL_MTU=1450\n", None),
         ("\x00\xff", None),
+        ('FLANNEL_SUBNET="172.24.42.1/24\n', None),
     ],
 )
 def test_the_previous_subnet(tmp_path: Path, text: str, subnet: str | None) -> None:
@@ -144,11 +163,14 @@ def test_the_previous_subnet(tmp_path: Path, text: str, subnet: str | None) -> N
     assert subnet_file.previous_subnet(path) == (net(subnet) if subnet else None)
 
 
-def test_no_previous_subnet(tmp_path: Path) -> None:
-    """No file, no directory, or a directory in its place."""
+def test_no_previous_subnet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No file, no directory, a device, or a directory in its place, which is said."""
+    assert subnet_file.previous_subnet(Path("/dev/null")) is None
     assert subnet_file.previous_subnet(tmp_path / "none") is None
     assert subnet_file.previous_subnet(tmp_path / "no" / "where") is None
+    assert caplog.records == []
     assert subnet_file.previous_subnet(tmp_path) is None
+    assert caplog.messages[0].endswith(f"from subnet file at {tmp_path}: is a directory")
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

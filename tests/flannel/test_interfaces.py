@@ -5,9 +5,16 @@ from ipaddress import IPv4Address
 import pytest
 
 from flannel.device import Vxlan, difference
-from flannel.interfaces import EVERYWHERE, Host, InterfaceError, choose
+from flannel.interfaces import (
+    EVERYWHERE,
+    External,
+    Host,
+    InterfaceError,
+    choose,
+    own_addresses,
+)
 from flannel.kernel import Address, Link, Route
-from tests.flannel.sample import net
+from tests.flannel.sample import US, net
 
 LINKS = [
     Link(1, "lo", 65536, "", ""),
@@ -66,6 +73,7 @@ def test_the_public_ip_may_be_another() -> None:
     ("names", "patterns", "public_ip", "complaint"),
     [
         (["eth2"], [], "", "interface eth2 has no IPv4 address"),
+        (["lo"], [], "", "interface lo has only 127.0.0.1, which no other host can reach"),
         (["eth9"], [], "", "no interface is named eth9"),
         (["10.1.1.1"], [], "", "no interface has the address 10.1.1.1"),
         ([], ["wlan"], "", "no interface matches 'wlan'"),
@@ -89,7 +97,7 @@ def test_no_default_route() -> None:
         InterfaceError, match=r"unable to find default route \(name one with -iface"
     ):
         choose(Host(LINKS, ADDRESSES, ROUTES[:1]), [], [])
-    with pytest.raises(InterfaceError, match="eth0 of the default route has no IPv4 address"):
+    with pytest.raises(InterfaceError, match=r"eth0 has no IPv4 address \(the default"):
         choose(Host(LINKS, ADDRESSES[2:], ROUTES), [], [])
 
 
@@ -116,3 +124,23 @@ def test_a_port_that_is_asked_for_must_be_there() -> None:
     """Other hosts send to it."""
     local = IPv4Address("172.17.8.101")
     assert difference(Vxlan(1, 3, local, 4789), Vxlan(1, 3, local, 8472)) == "port: 4789 vs 8472"
+
+
+async def test_which_own_addresses_no_lease_may_cover() -> None:
+    """Those of the outer interface and of others; not of containers' bridges and flannel's own."""
+
+    class Paper:
+        async def links(self) -> list[Link]:
+            bridges = [Link(6, "docker0", 1450, "", "bridge"), Link(7, "br0", 1500, "", "bridge")]
+            return [*LINKS[1:3], *bridges, Link(8, "flannel.1", 1450, "", "vxlan")]
+
+        async def addresses(self) -> list[Address]:
+            more = [(6, "172.24.42.1"), (7, "10.9.9.9"), (8, "172.24.42.0")]
+            return ADDRESSES[1:3] + [
+                Address(index, IPv4Address(text), 24, is_global=True, is_link_local=False)
+                for index, text in more
+            ]
+
+    br0 = External(Link(7, "br0", 1500, "", "bridge"), IPv4Address("10.9.9.9"), US)
+    own = await own_addresses(Paper(), br0)  # type: ignore[arg-type]
+    assert [str(one) for one in own] == ["10.0.2.15", "169.254.3.4", "10.9.9.9"]

@@ -147,6 +147,22 @@ def test_vxlan_that_was_down(scene: Scene) -> None:
     daemon.stop()
 
 
+def test_vxlan_with_macs_that_cannot_be(scene: Scene) -> None:
+    """Our own, a group's, none: ignored, said, and the others are served."""
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    own = scene.host.json("link", "show", "flannel.1")[0]["address"]
+    for mac, why in (
+        (own, f"its VtepMAC {own} is this host's own"),
+        ("01:00:5e:00:00:01", "VtepMAC must be the MAC of one device, and 01:00:5e:00:00:01 is"),
+        ("00:00:00:00:00:00", "VtepMAC must be the MAC of one device, and 00:00:00:00:00:00 is"),
+    ):
+        value = FOREIGN["172.24.200.0-24"].replace(MAC, mac)
+        scene.operator.set("subnets/172.24.210.0-24", value)
+        daemon.says(f"Ignoring lease of 172.24.210.0/24: {why}")
+    scene.has(ROUTE_200, ROUTE_203)
+    daemon.stop()
+
+
 def test_a_lease_beside_the_network(scene: Scene) -> None:
     """Somebody's key must not lead the packets to the store astray: it is ignored, and said."""
     value = FOREIGN["172.24.200.0-24"]

@@ -96,16 +96,24 @@ async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptu
         lease("0.0.0.0/0", mac=MAC),
         lease("10.5.0.0/16", mac=MAC),
         lease("10.5.8.0/24", mac=MAC),
+        lease("10.5.7.128/25", mac=MAC),
+        lease("10.5.4.0/22", mac=MAC),
     )
     for _ in range(2):
         await peers.hear(everybody)
         assert sorted(paper.served) == ["10.5.1.0/24", "10.5.6.0/24"]
     assert paper.begun == [["10.5.1.0/24", "10.5.5.0/24", "10.5.6.0/24"]]
     ignored = [one.getMessage() for one in caplog.records if one.levelname != "INFO"]
-    assert len(ignored) == 8
+    assert len(ignored) == 10
     assert "Ignoring lease of 172.17.8.0/24: it is no part of the Network 10.5.0.0/16" in ignored
     assert "Ignoring lease of 10.5.8.0/24: this host's own address 10.5.8.4 is in it" in ignored
-    assert "Ignoring lease of 10.5.2.0/24: it has this host's own public IP 172.17.8.101" in ignored
+    assert (
+        "Ignoring lease of 10.5.2.0/24: it has this host's own public IP 172.17.8.101 (another "
+        "host with it? give each its own -iface or -public-ip, then restart both)"
+    ) in ignored
+    for inside_or_around in ("10.5.7.128/25", "10.5.4.0/22"):
+        why = "it overlaps this host's own subnet 10.5.7.0/24"
+        assert f"Ignoring lease of {inside_or_around}: {why}" in ignored
 
 
 async def test_what_the_kernel_refused_is_tried_again_at_the_next_listing(

@@ -111,7 +111,9 @@ def _network(document: gojson.Fields) -> IPv4Network:
     try:
         IPv6Network(text, strict=False)
     except ValueError:
-        raise ConfigError(f"invalid CIDR address: {text}") from None
+        raise ConfigError(
+            f"invalid CIDR address: {text} (Network must be such as 10.1.0.0/16)"
+        ) from None
     raise ConfigError(f"Network must be an IPv4 network such as 10.1.0.0/16, not {text}")
 
 

@@ -22,7 +22,8 @@ from flannel.kernel import Address, Kernel, Link, Route
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 BRIDGE = "bridge"
-OUR_DEVICES = ("flannel", "flnew")
+OUR_DEVICES = "flannel"
+"""How their names begin."""
 
 
 class InterfaceError(Exception):

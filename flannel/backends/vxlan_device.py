@@ -67,6 +67,8 @@ class Device:
 
     async def prepare(self) -> None:
         """Keep the device or make it; then `mac` is its."""
+        if left := await self.kernel.link(self._trial_name):
+            await self.kernel.remove_link(left)  # a run was killed in between
         found = await self.kernel.link(self.name)
         if found is None:
             self._link = await self._make(self.name)
@@ -132,16 +134,17 @@ class Device:
             await self.kernel.remove_link(misfit)
             self._link = await self._make(self.name)
             return
-        name = f"flnew.{self.wanted.vni}"
-        if left := await self.kernel.link(name):
-            await self.kernel.remove_link(left)
-        new = await self._make(name)
+        new = await self._make(self._trial_name)
         await self._switch_on(new)
         await self.kernel.remove_link(misfit)
         await self.kernel.set_down(new)  # older kernels rename nothing that is on
         await self.kernel.rename(new, self.name)
         self._made = self.name
         self._link = await self._found(self.name)
+
+    @property
+    def _trial_name(self) -> str:
+        return f"flannel-{self.wanted.vni}"
 
     @property
     def _port(self) -> int:

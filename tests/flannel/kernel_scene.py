@@ -89,6 +89,6 @@ def scene(host: Host, store: WireStore, directory: Path) -> Iterator[Scene]:
     """The host, clean, with an operator's own prefix."""
     yield Scene(host, store.operator(), directory)
     for link in host.json("link"):
-        if link["ifname"].startswith("fl"):
+        if link["ifname"].startswith("flannel"):
             host.ip("link", "delete", link["ifname"])
     host.ip("route", "flush", "root", "172.24.0.0/16")

@@ -78,12 +78,21 @@ def test_a_replacement_whose_port_is_taken(scene: Scene) -> None:
     assert daemon.start().exits() == 1
     assert "switching flannel.1 on: another program or device has the UDP port 8472" in daemon.log()
     assert device(scene.host) == before
-    assert len([one for one in scene.host.json("link") if one["ifname"].startswith("fl")]) == 1
+    assert [one["ifname"] for one in scene.host.json("link")] == ["lo", "eth1", "flannel.1"]
     holder.kill()
     holder.wait()
     daemon.start().ready()
     assert "dstport 8472" in device(scene.host)
     scene.has(ROUTE_200, ROUTE_203)
+    daemon.stop()
+
+
+def test_what_a_run_that_was_killed_while_replacing_left(scene: Scene) -> None:
+    """The new device under its first name, and the old one gone already: it does not stay."""
+    scene.host.ip("link", "add", "flannel-1", "type", "vxlan", "id", "1", "dev", "eth1",
+                  "local", scene.host.address, "nolearning", "dstport", "8472")  # fmt: skip
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    assert [one["ifname"] for one in scene.host.json("link")] == ["lo", "eth1", "flannel.1"]
     daemon.stop()
 
 

@@ -1,5 +1,6 @@
 """The data paths: what a lease of another host becomes on this one.
 
 `backend` says what all of them can do, `table` which there are; `vxlan`, `host_gw` and `alloc` let
-the kernel carry the packets, `udp` carries them itself.
+the kernel carry the packets, `udp` carries them itself. `vxlan_device` is the device of the one,
+`upkeep` keeps it, and that of `udp`, as it was made.
 """

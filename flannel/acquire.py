@@ -6,7 +6,8 @@
 | a lease with our public IP, not allowed             | remove it, then look again            |
 | the previous subnet is leased, and allowed          | take it over, whoever had it          |
 | the previous subnet is free, and allowed            | create it                             |
-| something is free, without an address of this host  | create one of the first hundred       |
+| something is free that is not on a wire of this     | create one of the first hundred       |
+| host, or at least without its address               |                                       |
 | nothing is free                                     | exhausted                             |
 
 Taking over a previous subnet without asking who has it is flanneld's way: a host whose address
@@ -19,7 +20,7 @@ Laws: pure; chance is handed in; a subnet whose value nobody can read counts as 
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from flannel import ip
 from flannel.config import NetworkConfig
@@ -72,7 +73,7 @@ def next_step(
     public_ip: IPv4Address,
     previous: IPv4Network | None,
     choose: Choose,
-    avoided: Collection[IPv4Address] = (),
+    avoided: Collection[IPv4Interface] = (),
 ) -> Step:
     """The table above; `avoided` are addresses of this host that are not flannel's."""
     ours = next((lease for lease in leases if lease.attributes.public_ip == public_ip), None)
@@ -91,12 +92,13 @@ def next_step(
             )
         if previous not in unreadable:
             return Create(previous, f"Found previously leased subnet ({previous}), reusing")
-    own = [address for address in avoided if address in config.network]
-    taken = [*(lease.subnet for lease in leases), *unreadable, *map(IPv4Network, own)]
-    free = ip.free_subnets(
-        config.subnet_min, config.subnet_max, config.subnet_length, taken, BAG_SIZE
+    leased = [*(lease.subnet for lease in leases), *unreadable]
+    own = [one for one in avoided if one.network.overlaps(config.network)]
+    # A wire may be as wide as the Network. Then the routes into it, which are longer, go first.
+    free = _free(config, [*leased, *(one.network for one in own)]) or _free(
+        config, [*leased, *(IPv4Network(one.ip) for one in own)]
     )
-    but = f" (none with this host's own address {', '.join(map(str, own))})" if own else ""
+    but = f" (not with this host's own {', '.join(map(str, own))})" if own else ""
     if not free:
         return Exhausted(
             f"out of subnets: all {config.subnet_length}-bit subnets from {config.subnet_min} "
@@ -104,4 +106,10 @@ def next_step(
         )
     return Create(
         choose(free), f"Picking subnet in range {config.subnet_min} ... {config.subnet_max}{but}"
+    )
+
+
+def _free(config: NetworkConfig, taken: Collection[IPv4Network]) -> list[IPv4Network]:
+    return ip.free_subnets(
+        config.subnet_min, config.subnet_max, config.subnet_length, taken, BAG_SIZE
     )

@@ -15,7 +15,7 @@ import logging
 import secrets
 from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 
 from flannel import config, env_file, healthz, interfaces, iptables, notify, subnet_file
 from flannel.backends import table
@@ -157,7 +157,7 @@ async def _start(
     registry: Registry,
     backend: Backend,
     previous: IPv4Network | None,
-    avoided: Collection[IPv4Address],
+    avoided: Collection[IPv4Interface],
 ) -> Holding:
     """Everything up to a data path with our own subnet."""
     try:

@@ -15,7 +15,7 @@ Laws: choosing is pure; what the kernel has is handed in.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
 from flannel import ip
 from flannel.kernel import Address, Kernel, Link, Route
@@ -61,16 +61,20 @@ async def look(kernel: Kernel) -> Host:
     return Host(await kernel.links(), await kernel.addresses(), await kernel.routes())
 
 
-async def own_addresses(kernel: Kernel, external: External) -> list[IPv4Address]:
-    """Addresses of this host that a new lease must not cover. Those of flannel's devices and of
-    bridges are no reason: they are, or were, of a lease themselves."""
+async def own_addresses(kernel: Kernel, external: External) -> list[IPv4Interface]:
+    """Addresses of this host, with the lengths of their wires, that a new lease must not cover.
+    Those of flannel's devices and of bridges are no reason: they are, or were, of a lease."""
     links = [
         link.index
         for link in await kernel.links()
         if link.index == external.link.index
         or not (link.kind == BRIDGE or link.name.startswith(OUR_DEVICES))
     ]
-    return [one.address for one in await kernel.addresses() if one.index in links]
+    return [
+        IPv4Interface((one.address, one.length))
+        for one in await kernel.addresses()
+        if one.index in links
+    ]
 
 
 def choose(

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 
 from flannel import acquire
 from flannel.acquire import Choose, Create, Exhausted, Remove, Reuse
@@ -45,9 +45,9 @@ async def acquire_lease(
     previous: IPv4Network | None,
     choose: Choose,
     clock: Clock = seconds_since_boot,
-    avoided: Collection[IPv4Address] = (),
+    avoided: Collection[IPv4Interface] = (),
 ) -> Holding:
-    """Lease a subnet, a new one without the `avoided` addresses; raises AcquireError, or the
+    """Lease a subnet, a new one aside of the `avoided` addresses; raises AcquireError, or the
     client's error when the store says no."""
     if previous and not config.allows(previous):
         _log.error(
@@ -78,7 +78,7 @@ async def _one_step(
     attributes: Attributes,
     previous: IPv4Network | None,
     choose: Choose,
-    avoided: Collection[IPv4Address],
+    avoided: Collection[IPv4Interface],
 ) -> Lease | None:
     """Look and do one thing; the lease if that was it."""
     seen = await registry.listing()

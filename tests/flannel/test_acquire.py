@@ -1,7 +1,7 @@
 """Goal: which subnet is asked for. Method: every row of the decision table, with its neighbours."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 
 from flannel.acquire import BAG_SIZE, Create, Exhausted, Remove, Reuse, Step, next_step
 from flannel.lease import Lease
@@ -113,14 +113,18 @@ def test_nothing_is_free() -> None:
     assert isinstance(decide(taken, limits=limits), Exhausted)
 
 
-def test_none_has_an_address_of_this_host() -> None:
-    """Its packets to its own wire would go to its containers; another's address is no matter."""
+def test_this_hosts_wires_are_avoided() -> None:
+    """Packets to them would go to its containers; others' wires are no matter. If nothing else is
+    left, only the subnet with its address is passed over. What it had before it has again."""
     chance = Chance()
-    own = [IPv4Address("10.5.2.7"), IPv4Address("172.17.8.101")]
+    own = [IPv4Interface("10.5.2.7/23"), IPv4Interface("172.17.8.101/24")]
     step = next_step(network(), [lease("10.5.1.0/24")], [], US, None, chance, own)
     assert isinstance(step, Create)
-    assert chance.bag[0] == net("10.5.3.0/24")
-    assert step.why.endswith("10.5.255.0 (none with this host's own address 10.5.2.7)")
+    assert chance.bag[0] == net("10.5.4.0/24")
+    assert step.why.endswith("10.5.255.0 (not with this host's own 10.5.2.7/23)")
+    wide = [IPv4Interface("10.5.2.7/8")]
+    assert isinstance(next_step(network(), [], [], US, None, chance, wide), Create)
+    assert [str(one) for one in chance.bag[:2]] == ["10.5.1.0/24", "10.5.3.0/24"]
     again = next_step(network(), [], [], US, net("10.5.2.0/24"), chance, own)
     assert isinstance(again, Create)
     assert again.subnet == net("10.5.2.0/24")

@@ -122,7 +122,7 @@ def test_a_wrong_config_is_waited_out(scene: Scene) -> None:
                 "SubnetMax": "172.17.8.0",
                 "Backend": {"Type": "vxlan"},
             },
-            "172.17.8.0 are leased (none with this host's own address 172.17.8.101)",
+            "172.17.8.0 are leased (not with this host's own 172.17.8.101/24)",
         ),
     ],
     ids=["unknown backend", "bad option", "out of subnets", "our own wire"],

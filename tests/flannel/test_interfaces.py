@@ -143,4 +143,4 @@ async def test_which_own_addresses_no_lease_may_cover() -> None:
 
     br0 = External(Link(7, "br0", 1500, "", "bridge"), IPv4Address("10.9.9.9"), US)
     own = await own_addresses(Paper(), br0)  # type: ignore[arg-type]
-    assert [str(one) for one in own] == ["10.0.2.15", "169.254.3.4", "10.9.9.9"]
+    assert [str(one) for one in own] == ["10.0.2.15/24", "169.254.3.4/16", "10.9.9.9/24"]

@@ -87,6 +87,17 @@ def test_a_replacement_whose_port_is_taken(scene: Scene) -> None:
     daemon.stop()
 
 
+def test_a_device_of_another_kind(scene: Scene) -> None:
+    """It is replaced like any that does not fit."""
+    scene.host.ip("link", "add", "flannel.1", "type", "bridge")
+    scene.host.ip("link", "set", "flannel.1", "up")
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    assert "incompatible configuration: link type: vxlan vs bridge" in daemon.log()
+    assert "vxlan id 1 " in device(scene.host)
+    scene.has(ROUTE_200, ROUTE_203)
+    daemon.stop()
+
+
 def test_what_a_run_that_was_killed_while_replacing_left(scene: Scene) -> None:
     """The new device under its first name, and the old one gone already: it does not stay."""
     scene.host.ip("link", "add", "flannel-1", "type", "vxlan", "id", "1", "dev", "eth1",

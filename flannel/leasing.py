@@ -55,15 +55,16 @@ async def acquire_lease(
             "config, ignoring", previous,
         )  # fmt: skip
     backoff = Backoff()
-    lost = 0
-    while lost < acquire.TRIES_MAX:
+    tries = 0
+    while tries < acquire.TRIES_MAX:
         try:
             sent_s = clock()
             lease = await _one_step(registry, config, attributes, previous, choose, avoided)
             if lease:
                 return Holding(lease, sent_s)
+            tries += 1
         except Faster:
-            lost += 1
+            tries += 1
         except ClientError as error:
             if not is_passing(error):
                 raise

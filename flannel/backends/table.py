@@ -17,7 +17,8 @@ from flannel.config import ConfigError, NetworkConfig
 from flannel.interfaces import External
 from flannel.kernel import Kernel
 
-VNI_MAX = (1 << 24) - 1
+VNI_MAX = 9_999_999
+"""The wire could do with more, but flannel.VNI must be a name the kernel takes: 15 characters."""
 PORT_MAX = 65535
 DEFAULT_VNI = 1
 

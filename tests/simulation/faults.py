@@ -32,6 +32,8 @@ class Faults:
         self.luck = luck
         self._next_member = max(world.members) + 1
         self._updates = 0
+        # When a change of the members was asked for last.
+        self._changed_ns = 0
 
     def some(self) -> None:
         """Let happen what the mood likes."""
@@ -238,34 +240,53 @@ class Faults:
 
     def wipe(self) -> None:
         """A member loses its disk, if the others know that it had one, and starts as if new."""
-        whole = self._whole()
-        victims = [member for member in whole if self._is_known(member, whole)]
+        victims = [member for member in self._whole() if self._is_known(member)]
         if victims:
-            member, founders = self.luck.choice(victims), self.world.founders
+            member = self.luck.choice(victims)
             member.crash(power=True)
             if not member.up:
-                is_one = any(peer.id == member.id for peer in founders)
-                member.wipe(founders=founders if is_one and self.luck.random() < 0.5 else ())
+                founds = self._may_found(member) and self.luck.random() < 0.5
+                member.wipe(founders=self.world.founders if founds else ())
                 member.boot()
 
-    @staticmethod
-    def _is_known(member: Member, whole: list[Member]) -> bool:
-        """Whether the others know for good of the data of this one, and need none of it."""
+    def _is_known(self, member: Member) -> bool:
+        """Whether all others know for good of the data of this one, and need none of it.
+
+        Nor will they soon: no change of the members is under way that makes them fewer.
+        """
+        world = self.world
         since, end = member.known_since, member.journal.durable.last
-        return since > 0 and all(
-            other.serves
-            and other.live.knows(member.id)
-            and other.live.node.journal.commit >= since
-            and other.journal.durable.last >= end
-            for other in whole
-            if other is not member
+        quiet = world.loop.now_ns - self._changed_ns > world.request_timeout_ns
+        others = [other for other in world.members.values() if other is not member]
+        return (
+            since > 0
+            and quiet
+            and all(
+                other.serves
+                and other.live.knows(member.id)
+                and other.live.node.journal.commit >= since
+                and other.journal.durable.last >= end
+                and {peer.id for peer in other.live.node.peers} == world.configuration
+                for other in others
+                if other.lives and not other.gone and not other.journal.damaged
+            )
         )
+
+    def _may_found(self, member: Member) -> bool:
+        """Whether it is a founder, and those that have forgotten are too few to found anew.
+
+        A majority of founders that all start as new is a new cluster, whoever else there is.
+        """
+        founders = [peer.id for peer in self.world.founders]
+        forgot = [number for number in founders if self.world.members[number].journal.lost]
+        return member.id in founders and 2 * (len(forgot) + 1) <= len(founders)
 
     # -- members come and go --------------------------------------------------------
 
     def _change(self, kind: str, peer: Peer, command: Command) -> None:
         if (member := self._any_up()) is not None and member.serves:
             self.world.tell(f"ask to {kind}", peer.id)
+            self._changed_ns = self.world.loop.now_ns
             self.world.clients.change(member, Change(kind, peer), encode(command))
 
     def add(self) -> None:

@@ -99,7 +99,7 @@ def test_two_networks_with_one_vni(scene: Scene) -> None:
     our own."""
     first = scene.daemon({"Type": "vxlan"}).start().ready()
     scene.has(ROUTE_200, ROUTE_203)
-    before = scene.host.ip("-d", "address", "show", "flannel.1")
+    before = scene.host.ip("-4", "-d", "address", "show", "flannel.1")
     own = scene.operator.lease_of(scene.host.address).partition("-")[0]
     scene.operator.configure(Network="10.9.0.0/16", Backend={"Type": "vxlan"})
     scene.directory /= "second"
@@ -108,7 +108,7 @@ def test_two_networks_with_one_vni(scene: Scene) -> None:
     assert second.start().exits() == 1
     expected = f"flannel.1 has the address {own}, which is not in the Network 10.9.0.0/16"
     assert expected in second.log()
-    assert scene.host.ip("-d", "address", "show", "flannel.1") == before
+    assert scene.host.ip("-4", "-d", "address", "show", "flannel.1") == before
     first.stop()
     first.start().ready()
     assert " 10.9." in scene.host.ip("address", "show", "flannel.1")

@@ -1,15 +1,21 @@
 """What the server answers, as values.
 
-Laws: nothing is taken for granted: what is no answer of an etcd is BadAnswer. Names are matched
-exactly. A `ttl` of 0 and an `expiration` of "" mean that there is none.
+Laws: nothing is taken for granted: what is no answer of an etcd is BadAnswer, also where etcdctl
+crashes (no node at all) or prints nothing (a node without a key). Names are matched exactly. A
+`ttl` of 0 and an `expiration` of "" mean that there is none.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+import re
+from typing import Any, Final, NamedTuple, TypeVar
 
+from pyetcdctl import requests
 from pyetcdctl.errors import BadAnswer, EtcdError
+
+_T = TypeVar("_T")
+_ID: Final = re.compile("[0-9a-fA-F]{1,16}")
 
 
 class Node(NamedTuple):
@@ -55,81 +61,109 @@ class Member(NamedTuple):
     @property
     def number(self) -> int:
         """The id as a number, for ordering."""
-        return int(self.id, 16) if self.id else 0
+        return int(self.id, 16)
 
 
 def load(body: bytes) -> Any:
     """Read JSON; BadAnswer if it is none, or nothing."""
     if not body.strip():
         raise BadAnswer(BadAnswer.EMPTY)
+    return _parsed(body)
+
+
+def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8", "replace"))
     except ValueError:
         raise BadAnswer(BadAnswer.INVALID) from None
+    except RecursionError:
+        raise BadAnswer(BadAnswer.TOO_DEEP) from None
+
+
+def field(value: Any, name: str, default: _T) -> _T:
+    """A field as Go reads it: absent or null it is the default, and of another type than that it is
+    BadAnswer.
+    """
+    if type(value) is not dict:
+        raise BadAnswer(BadAnswer.INVALID)
+    found = value.get(name)
+    if found is None:
+        return default
+    if type(found) is not type(default):
+        raise BadAnswer(BadAnswer.INVALID)
+    return found
+
+
+def texts(value: Any, name: str) -> tuple[str, ...]:
+    """A field that is a list of texts."""
+    found: list[Any] = field(value, name, [])
+    if not all(type(text) is str for text in found):
+        raise BadAnswer(BadAnswer.INVALID)
+    return tuple(found)
+
+
+def _index(value: Any, name: str) -> int:
+    index = field(value, name, 0)
+    if not 0 <= index < requests.UINT64:
+        raise BadAnswer(BadAnswer.INVALID)
+    return index
 
 
 def result(body: bytes, index: str | None) -> Result:
     """Read the answer to a request for keys."""
     answer = load(body)
     try:
-        prev = answer.get("prevNode")
+        prev: dict[str, Any] = field(answer, "prevNode", {})
         return Result(
-            answer.get("action", ""),
-            _node(answer.get("node") or {}),
-            _node(prev) if prev is not None else None,
+            field(answer, "action", ""),
+            _node(field(answer, "node", {}), is_top=True),
+            _node(prev, is_top=True) if prev else None,
             int(index) if index and index.isdecimal() else 0,
         )
-    except (AttributeError, TypeError, ValueError):
-        raise BadAnswer(BadAnswer.INVALID) from None
+    except RecursionError:
+        raise BadAnswer(BadAnswer.TOO_DEEP) from None
 
 
-def _node(value: dict[str, Any]) -> Node:
-    children = value.get("nodes")
+def _node(value: Any, *, is_top: bool = False) -> Node:
+    key, is_dir = field(value, "key", ""), field(value, "dir", False)
+    # Only the root has no key, and it is a directory: whatever else has none is no node.
+    if not key and not (is_top and is_dir):
+        raise BadAnswer(BadAnswer.INVALID)
+    children: list[Any] = field(value, "nodes", [])
     return Node(
-        str(value.get("key", "")),
-        str(value.get("value") or ""),
-        bool(value.get("dir", False)),
-        tuple([_node(child) for child in children]) if children is not None else None,
-        int(value.get("createdIndex", 0)),
-        int(value.get("modifiedIndex", 0)),
-        int(value.get("ttl", 0)),
-        str(value.get("expiration") or ""),
+        key,
+        field(value, "value", ""),
+        is_dir,
+        tuple([_node(child) for child in children]) if value.get("nodes") is not None else None,
+        _index(value, "createdIndex"),
+        _index(value, "modifiedIndex"),
+        field(value, "ttl", 0),
+        field(value, "expiration", ""),
     )
 
 
 def error(body: bytes) -> EtcdError:
     """Read an error of the key space."""
-    try:
-        answer = json.loads(body.decode("utf-8", "replace"))
-        return EtcdError.of(
-            int(answer.get("errorCode", 0)),
-            str(answer.get("message", "")),
-            str(answer.get("cause", "")),
-            int(answer.get("index", 0)),
-        )
-    except (AttributeError, TypeError, ValueError):
-        raise BadAnswer(BadAnswer.INVALID) from None
+    answer = _parsed(body)
+    return EtcdError.of(
+        field(answer, "errorCode", 0),
+        field(answer, "message", ""),
+        field(answer, "cause", ""),
+        _index(answer, "index"),
+    )
 
 
 def member(value: Any) -> Member:
     """Read one member."""
-    try:
-        return Member(
-            str(value.get("id", "")),
-            str(value.get("name") or ""),
-            tuple(str(url) for url in value.get("peerURLs") or ()),
-            tuple(str(url) for url in value.get("clientURLs") or ()),
-        )
-    except (AttributeError, TypeError):
-        raise BadAnswer(BadAnswer.INVALID) from None
+    ident = field(value, "id", "")
+    if not _ID.fullmatch(ident):
+        raise BadAnswer(BadAnswer.INVALID)
+    return Member(
+        ident, field(value, "name", ""), texts(value, "peerURLs"), texts(value, "clientURLs")
+    )
 
 
 def members(body: bytes) -> list[Member]:
     """Read the list of members."""
-    answer = load(body)
-    if not isinstance(answer, dict):
-        raise BadAnswer(BadAnswer.INVALID)
-    listed = answer.get("members") or []
-    if not isinstance(listed, list):
-        raise BadAnswer(BadAnswer.INVALID)
+    listed: list[Any] = field(load(body), "members", [])
     return [member(value) for value in listed]

@@ -117,6 +117,7 @@ class BadAnswer(ClientError):
         "client: response is invalid json. The endpoint is probably not valid etcd cluster endpoint"
     )
     EMPTY: ClassVar[str] = "client: response body is empty"
+    TOO_DEEP: ClassVar[str] = "client: the answer is nested too deeply"
 
 
 class BadText(ClientError):

@@ -6,15 +6,19 @@ every error is printed bare and is exit 1; `--debug` names the endpoints twice, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyetcdctl import answers, requests
 from pyetcdctl.command.session import fail_plainly
-from pyetcdctl.errors import BadAnswer, ClientError
+from pyetcdctl.errors import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyetcdctl.client import Client
     from pyetcdctl.command.session import Session
+
+_T = TypeVar("_T")
 
 USERS: Final = f"{requests.AUTH}/users"
 ROLES: Final = f"{requests.AUTH}/roles"
@@ -41,25 +45,26 @@ def client_of(session: Session) -> Client:
     return client
 
 
-def ask(client: Client, method: str, path: str, content: Any = None) -> Any:
-    """Ask, and return the answer's JSON; None if it has none."""
+def _json_if_any(body: bytes) -> Any:
+    return answers.load(body) if body.strip() else None
+
+
+def ask(
+    client: Client,
+    method: str,
+    path: str,
+    content: Any = None,
+    *,
+    read: Callable[[bytes], _T] = _json_if_any,
+) -> _T:
+    """Ask, and return what `read` makes of the answer's body."""
     try:
-        body = client.plain(requests.plain(method, path, content), bytes)
+        return client.plain(requests.plain(method, path, content), read)  # type: ignore[no-any-return]
     except ClientError as error:
         fail_plainly(error)
-    return loaded(body) if body.strip() else None
 
 
-def loaded(body: bytes) -> Any:
-    """An answer's JSON."""
-    try:
-        return answers.load(body)
-    except ClientError as error:
-        fail_plainly(error)
-
-
-def entry(answer: Any) -> dict[str, Any]:
-    """The answer, which has to be an object."""
-    if not isinstance(answer, dict):
-        fail_plainly(BadAnswer.INVALID)
-    return answer
+def names(value: Any, listed: str, name: str) -> list[str]:
+    """The names in a list of texts, or of objects that have one each."""
+    found: list[Any] = answers.field(value, listed, [])
+    return [one if type(one) is str else answers.field(one, name, "") for one in found]

@@ -82,7 +82,7 @@ def health_of(client: Client, member: Member) -> Health:
         except ClientError as error:
             why = str(error)
             continue
-        except ValueError:
+        except (ValueError, RecursionError):
             why = "its answer is no JSON"
             continue
         is_healthy = isinstance(answer, dict) and answer.get("health") in ("true", True)

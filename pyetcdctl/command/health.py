@@ -61,7 +61,7 @@ def _check(client: Client, member: Member) -> bool:
             continue
         try:
             health = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             output.out(
                 f"failed to check the health of member {member.id} on {url}: "
                 f"{_not_json(body.decode('utf-8', 'replace'))}\n"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyetcdctl import requests
+from pyetcdctl import answers, requests
 from pyetcdctl.command import access, output
 from pyetcdctl.command.access import ROLES, ask, client_of
 from pyetcdctl.command.session import fail_plainly
@@ -21,17 +21,16 @@ def list_roles(session: Session) -> None:
     access.no_operands(session)
     client = client_of(session)
     try:
-        body = client.plain(requests.plain("GET", ROLES), bytes)
+        listed = client.plain(requests.plain("GET", ROLES), _listed)
     except Refused as refused:
         fail_plainly(f"unexpected status code {refused.status}")
     except ClientError as error:
         fail_plainly(error)
-    answer = access.entry(access.loaded(body))
-    output.out("".join(f"{_name(role)}\n" for role in answer.get("roles") or ()))
+    output.out("".join(f"{role}\n" for role in listed))
 
 
-def _name(role: object) -> object:
-    return role.get("role", "") if isinstance(role, dict) else role
+def _listed(body: bytes) -> list[str]:
+    return access.names(answers.load(body), "roles", "role")
 
 
 def add(session: Session) -> None:
@@ -55,13 +54,28 @@ def _content(name: str) -> dict[str, Any]:
 def get(session: Session) -> None:
     """Print what a role may do."""
     name = access.one_operand(session, _NAME)
-    role = access.entry(ask(client_of(session), "GET", f"{ROLES}/{name}"))
-    rights = (role.get("permissions") or {}).get("kv") or {}
-    lines = [f"Role: {role.get('role', '')}", "KV Read:"]
-    lines += [f"\t{path}" for path in rights.get("read") or ()]
+    role = ask(client_of(session), "GET", f"{ROLES}/{name}", read=_role)
+    lines = [f"Role: {role.name}", "KV Read:"]
+    lines += [f"\t{path}" for path in role.reads]
     lines.append("KV Write:")
-    lines += [f"\t{path}" for path in rights.get("write") or ()]
+    lines += [f"\t{path}" for path in role.writes]
     output.out("".join(f"{line}\n" for line in lines))
+
+
+class _Role(NamedTuple):
+    """What a role is called, and which paths it may read and write."""
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+def _role(body: bytes) -> _Role:
+    answer = answers.load(body)
+    permissions: dict[str, Any] = answers.field(answer, "permissions", {})
+    rights: dict[str, Any] = answers.field(permissions, "kv", {})
+    name = answers.field(answer, "role", "")
+    return _Role(name, answers.texts(rights, "read"), answers.texts(rights, "write"))
 
 
 def remove(session: Session) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import requests
+from pyetcdctl import answers, requests
 from pyetcdctl.command import access, output
 from pyetcdctl.command.access import USERS, ask, client_of
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, ask_password, fail_plainly
@@ -20,12 +20,12 @@ _NEW: Final = "New password: "
 def list_users(session: Session) -> None:
     """Print all names."""
     access.no_operands(session)
-    answer = access.entry(ask(client_of(session), "GET", USERS))
-    output.out("".join(f"{_name(user)}\n" for user in answer.get("users") or ()))
+    listed = ask(client_of(session), "GET", USERS, read=_listed)
+    output.out("".join(f"{user}\n" for user in listed))
 
 
-def _name(user: object) -> object:
-    return user.get("user", "") if isinstance(user, dict) else user
+def _listed(body: bytes) -> list[str]:
+    return access.names(answers.load(body), "users", "user")
 
 
 def add(session: Session) -> None:
@@ -41,12 +41,14 @@ def add(session: Session) -> None:
 def get(session: Session) -> None:
     """Print a user's roles."""
     name = access.one_operand(session, _NAME)
-    user = access.entry(ask(client_of(session), "GET", f"{USERS}/{name}"))
-    roles = user.get("roles") or []
-    names = [role.get("role", "") if isinstance(role, dict) else role for role in roles]
+    user, roles = ask(client_of(session), "GET", f"{USERS}/{name}", read=_user)
     # One space more for each role, as etcdctl has it.
-    listed = " " * len(names) + " ".join(str(name) for name in names)
-    output.out(f"User: {user.get('user', '')}\nRoles: {listed}\n")
+    output.out(f"User: {user}\nRoles: {' ' * len(roles)}{' '.join(roles)}\n")
+
+
+def _user(body: bytes) -> tuple[str, list[str]]:
+    answer = answers.load(body)
+    return answers.field(answer, "user", ""), access.names(answer, "roles", "role")
 
 
 def remove(session: Session) -> None:

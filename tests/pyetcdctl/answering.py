@@ -1,0 +1,53 @@
+"""A server that says what it is told to say, whatever it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Reply(NamedTuple):
+    """An answer to a request."""
+
+    body: bytes
+    status: int = 200
+    index: int = 7
+
+
+@contextlib.contextmanager
+def answering(behave: Callable[[str], Reply]) -> Iterator[str]:
+    """Run one; `behave` is given the request's target. Yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            reply = behave(self.path)
+            self.send_response(reply.status)
+            self.send_header("X-Etcd-Index", str(reply.index))
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):  # nobody waits any more
+                self.wfile.write(reply.body)
+
+        do_GET = do_PUT = do_POST = do_DELETE = _answer
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,147 @@
+"""What is no answer of an etcd is never taken for one, whatever its status says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyetcdctl import BadAnswer, Client
+from tests.pyetcdctl.answering import Reply, answering
+from tests.pyetcdctl.running import run
+from tests.pyetcdctl.test_both_clients import Question, awaited, heard
+
+INVALID = BadAnswer(BadAnswer.INVALID)
+
+NO_RESULTS = [
+    "{}",
+    "[]",
+    "null",
+    "5",
+    '{"foo": 1}',
+    '{"node": null}',
+    '{"node": []}',
+    '{"node": "x"}',
+    '{"node": {}}',
+    '{"node": {"value": "v"}}',
+    '{"node": {"key": 5}}',
+    '{"node": {"key": "/a", "value": 7}}',
+    '{"node": {"key": "/a", "dir": "yes"}}',
+    '{"node": {"key": "/a", "dir": true, "nodes": {}}}',
+    '{"node": {"key": "/a", "dir": true, "nodes": [null]}}',
+    '{"node": {"key": "/a", "modifiedIndex": "7"}}',
+    '{"node": {"key": "/a", "modifiedIndex": -3}}',
+    '{"node": {"key": "/a", "createdIndex": 1.5}}',
+    '{"node": {"key": "/a", "ttl": true}}',
+    '{"action": 5, "node": {"key": "/a"}}',
+    '{"node": {"key": "/a"}, "prevNode": []}',
+]
+DEEP = "[" * 200_000
+KEYS: dict[str, Question] = {
+    "get": lambda c: c.get("/a"),
+    "set": lambda c: c.set("/a", "v"),
+    "mk": lambda c: c.set("/a", "v", prev_exist=False),
+    "post": lambda c: c.create_in_order("/a", "v"),
+    "refresh": lambda c: c.refresh("/a", 5),
+    "delete": lambda c: c.delete("/a"),
+    "wait": lambda c: c.wait("/a"),
+}
+
+
+@pytest.mark.parametrize("body", NO_RESULTS)
+def test_an_answer_without_a_node(body: str) -> None:
+    """Goal: nobody takes it for a key that is there, or for a write that happened. Method: a server
+    that says 200 and 201 to everything; both clients and the command line.
+    """
+    for status in (200, 201):
+        with answering(lambda _path, s=status: Reply(body.encode(), s)) as url:
+            for question in KEYS.values():
+                said = heard(question, url)
+                assert said == (BadAnswer, str(INVALID)) == awaited(question, url)
+    with answering(lambda _path: Reply(body.encode())) as url:
+        done = run(url, "--no-sync", "set", "/a", "v")
+        assert (done.code, done.out, done.err) == (4, "", f"Error:  {INVALID}\n")
+
+
+def test_the_root_has_no_key() -> None:
+    """Goal: the one node without a key is no bad answer. Method: as etcd 3.4 answers for it."""
+    body = b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a","value":"v"}]}}'
+    with answering(lambda _path: Reply(body)) as url, Client([url]) as client:
+        assert [node.key for node in client.get("/").node.walk()] == ["/a"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "null",
+        '{"errorCode": "100"}',
+        '{"errorCode": true}',
+        '{"errorCode": 100, "message": 7}',
+        '{"errorCode": 100, "index": -1}',
+    ],
+)
+def test_an_error_that_is_none(body: str) -> None:
+    """Goal: etcdctl's words for it. Method: a server that says 404 and so."""
+    with answering(lambda _path: Reply(body.encode(), 404)) as url:
+        for question in KEYS.values():
+            assert heard(question, url) == (BadAnswer, str(INVALID)) == awaited(question, url)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        '{"members": 5}',
+        '{"members": [null]}',
+        '{"members": [{"name": "x"}]}',
+        '{"members": [{"id": "zz"}]}',
+        '{"members": [{"id": "1", "clientURLs": "http://127.0.0.1:1"}]}',
+        '{"members": [{"id": "1", "peerURLs": [5]}]}',
+    ],
+)
+def test_members_that_are_none(body: str) -> None:
+    """Goal: nobody goes to a URL that nobody published. Method: as above."""
+
+    def members(client: Any) -> Any:
+        return client.members()
+
+    with answering(lambda _path: Reply(body.encode())) as url:
+        assert heard(members, url) == (BadAnswer, str(INVALID)) == awaited(members, url)
+        done = run(url, "--no-sync", "member", "list")
+        assert (done.code, done.out, done.err) == (1, "", f"{INVALID}\n")
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_answer_without_a_bottom(status: int) -> None:
+    """Goal: a sentence, in both clients and in the command line. Method: 200,000 lists in each
+    other, and 100,000 directories.
+    """
+    too_deep = BadAnswer.TOO_DEEP
+    directories = '{"action":"get","node":' + '{"key":"/a","dir":true,"nodes":[' * 100_000
+    for body in (DEEP, directories):
+        with answering(lambda _path, b=body: Reply(b.encode(), status)) as url:
+            for question in (*KEYS.values(), lambda c: c.members() if status == 200 else c.get("")):
+                assert heard(question, url) == (BadAnswer, too_deep) == awaited(question, url)
+            done = run(url, "--no-sync", "get", "/a")
+            assert (done.code, done.out, done.err) == (4, "", f"Error:  {too_deep}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "bodies"),
+    [
+        ("user list", ["[]", '{"users": 5}', '{"users": [5]}', '{"users": [{"user": 5}]}']),
+        ("user get u", ["[]", '{"user": 5}', '{"roles": 5}', '{"roles": "abc"}']),
+        ("role list", ["[]", '{"roles": 5}', '{"roles": [5]}', '{"roles": [{"role": 5}]}']),
+        (
+            "role get r",
+            ["[]", '{"role": 5}', '{"permissions": 5}', '{"permissions": {"kv": {"read": "abc"}}}'],
+        ),
+    ],
+)
+def test_users_and_roles_that_are_none(words: str, bodies: list[str]) -> None:
+    """Goal: a sentence and exit 1, never a traceback. Method: as above."""
+    for body in bodies:
+        with answering(lambda _path, b=body: Reply(b.encode())) as url:
+            done = run(url, "--no-sync", *words.split())
+            assert (done.code, done.out, done.err) == (1, "", f"{INVALID}\n"), body

@@ -46,7 +46,7 @@ from pyetcdctl.errors import (
 )
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
-from pyetcdctl.transport import BODY_BYTES_MAX, REDIRECTS_MAX, Answer
+from pyetcdctl.transport import BODY_BYTES_MAX, REDIRECTS_MAX, Answer, check_index
 from pyetcdctl.watching import Change, Watch
 
 if TYPE_CHECKING:
@@ -227,6 +227,7 @@ class AsyncClient(
                 raise HeaderTimeout(named.text) from None
             raise
         async with response:
+            check_index(request, response.headers.get("X-Etcd-Index"))
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

@@ -7,6 +7,7 @@
     |   |   EventIndexCleared (401), ... : see BY_CODE
     |-- Refused                    the server says no to a request about members, users or roles
     |-- BadAnswer                  what came back is no answer of an etcd
+    |-- IndexBehind                the member has not come to the index that is known already
     |-- BadEndpoint, BadTLS, BadText   the client was told nonsense
     |-- NoEndpoints                the members publish no client URLs
     |-- DeadlineExceeded           the total time-out ran out
@@ -118,6 +119,16 @@ class BadAnswer(ClientError):
     )
     EMPTY: ClassVar[str] = "client: response body is empty"
     TOO_DEEP: ClassVar[str] = "client: the answer is nested too deeply"
+    STALE: ClassVar[str] = "client: the answer is an event of before the index asked for"
+
+
+class IndexBehind(ClientError):
+    """The member has not come to the index that is known already: it lags behind the others, or the
+    cluster has begun anew, or from a backup.
+    """
+
+    def __init__(self, index: int, known: int) -> None:
+        super().__init__(f"client: the member is at index {index}, but {known} was known already")
 
 
 class BadText(ClientError):

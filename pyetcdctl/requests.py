@@ -44,6 +44,9 @@ class Request(NamedTuple):
     one_shot: bool = False
     # A long poll: silence is no failure.
     waits: bool = False
+    # An index that has been seen: a member that has not come to it is IndexBehind, told by the head
+    # of its answer, for which a long poll does not wait.
+    known_index: int = 0
     # Statuses that are no failure, besides 2xx.
     accepts: tuple[int, ...] = ()
     # Statuses whose body says what is wrong, None for all.

@@ -22,6 +22,7 @@ from pyetcdctl.errors import (
     DeadlineExceeded,
     EndpointFailed,
     HeaderTimeout,
+    IndexBehind,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class Answer(NamedTuple):
     index: str | None  # type: ignore[assignment]
     body: bytes
     location: str | None = None
+
+
+def check_index(request: Request, index: str | None) -> None:
+    """Raise IndexBehind for an answer whose X-Etcd-Index is behind what the request knows."""
+    if index and index.isdecimal() and int(index) < request.known_index:
+        raise IndexBehind(int(index), request.known_index)
 
 
 class Patience(NamedTuple):
@@ -220,6 +227,7 @@ class _Connection:
             raise _malformed(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
+        check_index(request, response.headers.get("X-Etcd-Index"))
         return self._read(response, patience)
 
     def _read(self, response: http.client.HTTPResponse, patience: Patience) -> Answer:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pyetcdctl import requests
+from pyetcdctl.backoff import Backoff
 from pyetcdctl.errors import (
     PASSING,
     ClientError,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 10.0
 """How long one question for the key in front may stay open: a member may be silently gone."""
-_PAUSES_S: Final = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class LockLost(LeaseLost):
@@ -51,7 +51,7 @@ class Turn:
         self._ttl = ttl
         self._front: tuple[str, int] | None = None
         self._has_to_look = False
-        self._failures = 0
+        self._backoff = Backoff()
         self.key: str | None = None
         self.index = 0
         self.is_first = False
@@ -64,7 +64,7 @@ class Turn:
     @property
     def pause_s(self) -> float:
         """How long to wait before the next question."""
-        return _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+        return self._backoff.pause_s
 
     def left_s(self, deadline_s: float | None, wait_s: float | None) -> float:
         """How long the next question may stay open; raises LockTimeout, but nobody gives up before
@@ -102,7 +102,7 @@ class Turn:
         if isinstance(outcome, ClientError):
             self._failed(request, outcome)
             return
-        self._failures = 0
+        self._backoff.succeeded()
         if request.method == "POST":
             self.key, self.index = outcome.node.key, outcome.node.created_index
         elif not request.waits and self.key is not None:
@@ -118,7 +118,7 @@ class Turn:
             raise error
         if not isinstance(error, PASSING):
             raise error
-        self._failures += 1
+        self._backoff.failed()
         self._has_to_look = True
 
     def _look(self, listing: Result) -> None:

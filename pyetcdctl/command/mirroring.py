@@ -3,7 +3,8 @@
 Laws: first what differs is written, then every event behind the index of that copy, each once and
 in order (watching); after a gap what differs is written again. So a mirror that is begun anew goes
 on. What only the copy has is never removed unasked before the first event. TTLs are not copied: an
-expiry comes as an event. While the copy does not answer it is tried again; nothing is skipped.
+expiry comes as an event. While the copy does not answer it is tried again; nothing is skipped. An
+original that has begun anew is a beginning as the first one: what is left of it may be the copy.
 """
 
 from __future__ import annotations
@@ -49,10 +50,10 @@ def mirror(session: Session) -> None:
     source, target = (session.client(endpoints=_endpoints(text)) for text in session.operands)
     _check_apart(source, target)
     prefix = requests.clean(session.flags["prefix"]).rstrip("/") or "/"
-    copying = _Copy(target, prefix)
+    copying = _Copy(target, prefix, may_remove=session.flags["delete"])
     try:
         original, index = _below(source, prefix)
-        copying.make(original, may_remove=session.flags["delete"])
+        copying.begin(original)
     except ClientError as error:
         fail(error, SERVER_ERROR)
     output.out(f"{copying.tally.told(prefix)}, as of index {index}\n")
@@ -106,13 +107,18 @@ class _Tally(NamedTuple):
 class _Copy:
     """The copy, which is made and kept the same."""
 
-    def __init__(self, client: Client, prefix: str) -> None:
+    def __init__(self, client: Client, prefix: str, *, may_remove: bool) -> None:
+        """`may_remove`: whether the copy loses what it alone has when the original begins."""
         self._client = client
         self._prefix = prefix
+        self._may_remove = may_remove
         self.tally = _Tally(0, 0, 0, 0)
 
-    def make(self, original: dict[str, Node], *, may_remove: bool) -> None:
-        """Write what differs."""
+    def begin(self, original: dict[str, Node]) -> None:
+        """Write what differs, unless the copy would lose what it must not."""
+        self._make(original, may_remove=self._may_remove)
+
+    def _make(self, original: dict[str, Node], *, may_remove: bool) -> None:
         there = self._patiently(lambda: _below(self._client, self._prefix))[0]
         extra = [key for key in there if key not in original]
         wrong = [key for key in there if key in original and there[key].dir != original[key].dir]
@@ -167,7 +173,7 @@ class _Copy:
     def apply(self, change: Change) -> None:
         """Do what an event says."""
         if change.action == RESYNC:
-            self.make(_flat(change.node), may_remove=True)
+            self._make(_flat(change.node), may_remove=True)
         elif change.action not in _GONE:
             self.write(change.node)
         elif change.node.key == self._prefix or self._is_inside(change.node.key):
@@ -212,7 +218,12 @@ def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet
     signal.signal(signal.SIGINT, end)
     try:
         for change in source.watch(prefix, recursive=True, after_index=index):
-            copying.apply(change)
+            if change.index < at:
+                # Wiped, perhaps, and the copy is what is left.
+                output.err(f"the original has begun anew: index {change.index}, after {at}\n")
+                copying.begin(_flat(change.node))
+            else:
+                copying.apply(change)
             followed, at = followed + 1, change.index
             if not is_quiet:
                 now = datetime.now().astimezone().isoformat(timespec="milliseconds")

@@ -16,7 +16,7 @@ class Reply(NamedTuple):
 
     body: bytes
     status: int = 200
-    index: int = 7
+    index: int | None = 7
 
 
 @contextlib.contextmanager
@@ -33,7 +33,8 @@ def answering(behave: Callable[[str], Reply]) -> Iterator[str]:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             reply = behave(self.path)
             self.send_response(reply.status)
-            self.send_header("X-Etcd-Index", str(reply.index))
+            if reply.index is not None:
+                self.send_header("X-Etcd-Index", str(reply.index))
             self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             with contextlib.suppress(OSError):  # nobody waits any more

@@ -1,5 +1,6 @@
 """mirror: the copy is the same, whatever happens in between."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ import pytest
 from pyetcdctl import Client
 from tests.clients.reachable import KINDS, reachable
 from tests.clients.waiting import until
-from tests.oracle import Server
+from tests.oracle import Pyetcd, Server
 from tests.pyetcdctl.running import run, running
 
 FOREIGN = 1500
@@ -123,3 +124,32 @@ def test_bad_input(url: str) -> None:
     assert said.err.startswith("mirror: both are the same cluster: the member ")
     assert run(url, "mirror", url, "http://127.0.0.1:1").code == 2
     assert run(url, "mirror", url, "http://127.0.0.1:x").code == 1
+
+
+def test_an_original_that_is_wiped() -> None:
+    """Goal: the copy of what was wiped is not emptied unasked. Method: wipe the original at the
+    same port while it is followed, without and with --delete.
+    """
+    with (
+        reachable(Pyetcd) as original,
+        reachable(Pyetcd) as target,
+        Client([target.url]) as copy,
+    ):
+        for is_deleting in (False, True):
+            with Client([original.url]) as client:
+                for number in range(30):
+                    client.set("/w/k", str(number))
+            words = ["mirror", "--prefix", "/w", *["--delete"] * is_deleting]
+            with running(original.url, *words, original.url, target.url) as mirror:
+                mirror.says("as of index")
+                original.kill()
+                shutil.rmtree(original.data_dir)
+                original.start()
+                until(lambda m=mirror: "has begun anew: index" in m.err, "it notices")
+                if is_deleting:
+                    until(lambda: not _has(copy, "/w"), "the copy is empty as well")
+                    continue
+                ended = mirror.ended()
+                assert ended.code == 1
+                assert "mirror: the copy has 2 keys below /w that the original has not" in ended.err
+                assert shape(copy, "/w") == {"/w/k": "29"}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 import threading
+import time
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ import pytest
 from pyetcdctl import RESYNC, AsyncClient, Change, Client, ClientError, Node
 from tests.oracle import Pyetcd
 from tests.oracle.process import RealEtcd, Server
+from tests.pyetcdctl.answering import Reply, answering
 from tests.server.members import EtcdMember, Member, cluster, leader_of, until
 
 if TYPE_CHECKING:
@@ -189,3 +193,158 @@ def test_a_watch_ends_with_a_no() -> None:
         with pytest.raises(ClientError, match="104: Not a directory"):
             next(client.watch("/file/below"))
         assert client.get("/file").node == Node("/file", "x", created_index=4, modified_index=4)
+
+
+def wipe(server: Server) -> None:
+    """Let the server begin anew at the same port."""
+    server.kill()
+    shutil.rmtree(server.data_dir)
+    server.start()
+
+
+@pytest.mark.parametrize("client_kind", ["Client", "AsyncClient"])
+def test_a_cluster_that_begins_anew(server: Server, client_kind: str) -> None:
+    """Goal: a watch of a server that was wiped is told so, and goes on: neither silence until the
+    old index is reached, nor a storm of questions. Method: wipe it at the same port between two
+    events, while the watch waits.
+    """
+    told_so_far: list[Change] = []
+    with Client([server.url]) as client:
+        for number in range(30):
+            start = client.set("/w/old", str(number)).index
+        client.set("/w/dir/deep", "1")
+    following = threading.Thread(
+        target=follow_until_last, args=(client_kind, server.url, start, told_so_far), daemon=True
+    )
+    following.start()
+    until(lambda: len(told_so_far) == 1, "the event before")
+    wipe(server)
+    with Client([server.url]) as client:
+        client.set("/w/new", "2")
+        until(lambda: len(told_so_far) >= 2, "the resync")
+        client.set("/w/last", "3")
+    following.join(10)
+    assert not following.is_alive()
+    before, resync, *after = told_so_far
+    assert told(before) == ("set", "/w/dir/deep", "1")
+    assert resync.action == RESYNC
+    assert resync.index < start
+    # The new key is in the resync, or comes behind it: once.
+    assert [told(each) for each in (*resync.differences, *after)] == [
+        ("set", "/w/new", "2"),
+        ("set", "/w/last", "3"),
+    ]
+
+
+def follow_until_last(kind: str, url: str, start: int, changes: list[Change]) -> None:
+    """Watch with one of the clients, to the key that is the last."""
+
+    async def follow() -> None:
+        async with AsyncClient([url]) as client:
+            async for change in client.watch("/w", recursive=True, after_index=start):
+                changes.append(change)
+                if change.node.key == "/w/last":
+                    return
+
+    if kind == "AsyncClient":
+        asyncio.run(follow())
+        return
+    with Client([url]) as client:
+        for change in client.watch("/w", recursive=True, after_index=start):
+            changes.append(change)
+            if change.node.key == "/w/last":
+                return
+
+
+def test_what_was_there_before_it_began_anew(server: Server) -> None:
+    """Goal: who has been told what there was is told what has gone. Method: a watch that has read
+    the subtree; wiped while nobody asks.
+    """
+    with Client([server.url]) as client:
+        for number in range(30):
+            client.set("/w/old", str(number))
+        watch = client.watch("/w", recursive=True)
+        waker = threading.Timer(0.3, client_set, (server.url, "/w/first", "1"))
+        waker.start()
+        assert told(next(watch)) == ("set", "/w/first", "1")
+        waker.join()
+        wipe(server)
+        change = next(watch)
+        assert change.action == RESYNC
+        assert sorted(told(each) for each in change.differences) == [
+            ("delete", "/w", ""),
+            ("delete", "/w/first", ""),
+            ("delete", "/w/old", ""),
+        ]
+        client.set("/w/old", "29")
+        assert told(next(watch)) == ("set", "/w/old", "29")
+
+
+def event(value: str, index: int) -> bytes:
+    """A change of /w/k."""
+    node = {"key": "/w/k", "value": value, "modifiedIndex": index, "createdIndex": index}
+    return json.dumps({"action": "set", "node": node}).encode()
+
+
+def test_an_event_of_before() -> None:
+    """Goal: a server that does not heed waitIndex is neither believed twice nor asked in a loop;
+    what changes is told. Method: one that answers each watch at once with the same event.
+    """
+    asked: list[float] = []
+    value = "1"
+
+    def behave(path: str) -> Reply:
+        if "wait=true" in path:
+            asked.append(time.monotonic())
+            return Reply(event("1", 10), index=20)
+        return Reply(event(value, 10 if value == "1" else 15), index=20)
+
+    with answering(behave) as url, Client([url]) as client:
+        watch = client.watch("/w/k", after_index=9)
+        assert told(next(watch)) == ("set", "/w/k", "1")
+        assert next(watch).action == RESYNC  # what was there before is not known
+        changes: list[Change] = []
+        waiting = threading.Thread(target=lambda: changes.append(next(watch)), daemon=True)
+        waiting.start()
+        until(lambda: len(asked) >= 6, "it asks on")
+        assert not changes
+        value = "2"
+        waiting.join(10)
+        assert [told(each) for each in changes[0].differences] == [("set", "/w/k", "2")]
+    assert asked[5] - asked[0] > 0.5
+
+
+def test_a_member_that_lags() -> None:
+    """Goal: a member that has not come as far as the others is no new beginning: no event is missed
+    or merged. Method: one whose index is behind the watch's at first, and whose quorum's is not.
+    """
+    waits: list[str] = []
+    reads: list[str] = []
+
+    def behave(path: str) -> Reply:
+        if "wait=true" not in path:
+            reads.append(path)
+            return Reply(event("12", 12), index=12)
+        waits.append(path)
+        if len(waits) <= 2:
+            return Reply(event("never", 99), index=8)
+        return Reply(event("11", 11), index=12)
+
+    with answering(behave) as url, Client([url]) as client:
+        assert told(next(client.watch("/w/k", after_index=10))) == ("set", "/w/k", "11")
+    assert ["waitIndex=11" in path for path in waits] == [True] * 3
+    assert ["quorum=true" in path for path in reads] == [True] * 2
+
+
+def test_without_an_index_nothing_has_begun_anew() -> None:
+    """Goal: a proxy that takes the index away is no new beginning. Method: answers without one, but
+    for the events'."""
+    indexes = iter((11, 12))
+
+    def behave(_path: str) -> Reply:
+        index = next(indexes)
+        return Reply(event(str(index), index), index=None)
+
+    with answering(behave) as url, Client([url]) as client:
+        changes = list(islice(client.watch("/w/k", after_index=10), 2))
+    assert [change.node.value for change in changes] == ["11", "12"]

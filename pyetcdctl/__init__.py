@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyetcdctl.answers import Member, Node, Result
 from pyetcdctl.errors import (
     BadAnswer,
+    BadCredentials,
     BadEndpoint,
     BadText,
     BadTLS,
@@ -50,6 +51,7 @@ __all__ = [
     "AsyncLease",
     "AsyncLock",
     "BadAnswer",
+    "BadCredentials",
     "BadEndpoint",
     "BadTLS",
     "BadText",

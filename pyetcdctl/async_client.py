@@ -74,11 +74,11 @@ class AsyncClient(
         total_timeout_s: float | None = TOTAL_TIMEOUT_S,
         luck: random.Random | None = None,
     ) -> None:
-        """As Client's. Raises BadEndpoint and BadTLS."""
+        """As Client's. Raises BadEndpoint, BadTLS and BadCredentials."""
         self._tls = tls or TLS()
         self._tls.check()
         self._ring = Ring(endpoints, luck)
-        self._credentials = credentials
+        self._authorization = dialling.basic(credentials) if credentials is not None else ""
         self._timeout_s = timeout_s
         self._total_timeout_s = total_timeout_s
         self._session: aiohttp.ClientSession | None = None
@@ -203,18 +203,18 @@ class AsyncClient(
         raise BadRedirect("client: too many redirects")
 
     async def _once(self, named: Endpoint, url: str, request: Request) -> Answer:
-        endpoint, _target = dialling.split(url)
+        endpoint, target = dialling.split(url)
         if endpoint.scheme not in ("http", "https"):
             raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
-        if not endpoint.host:
-            raise EndpointFailed("http: no Host in request URL")
-        dialling.port_of(endpoint)  # refuses what yarl would raise ValueError for
+        # What yarl, aiohttp and the resolver would raise ValueError for is refused here.
+        dialling.check_host(endpoint)
+        dialling.port_of(endpoint)
         header_s = None if request.waits else self._timeout_s
         asking = self._open().request(
             request.method,
-            yarl.URL(url, encoded=True),
-            data=None if request.body is None else request.body.encode(),
-            headers={"Content-Type": request.content_type} if request.content_type else None,
+            _url(endpoint, target),
+            data=None if request.body is None else request.body.encode("utf-8", "surrogateescape"),
+            headers=self._headers(endpoint, request),
             allow_redirects=False,
         )
         # The time-out is for the head alone: a body may take as long as the whole request may.
@@ -241,21 +241,34 @@ class AsyncClient(
             response.headers.get("Location"),
         )
 
+    def _headers(self, endpoint: Endpoint, request: Request) -> dict[str, str]:
+        headers = {"Host": endpoint.host_header}
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        elif endpoint.credentials is not None:
+            headers["Authorization"] = dialling.basic(endpoint.credentials)
+        return headers
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            auth = None
-            if self._credentials is not None:
-                auth = aiohttp.BasicAuth(*self._credentials, encoding="utf-8")
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls.context(), limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S),
-                auth=auth,
                 auto_decompress=False,
                 headers={"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"},
                 skip_auto_headers=("Content-Type", "Accept"),
                 trust_env=False,
             )
         return self._session
+
+
+def _url(endpoint: Endpoint, target: str) -> yarl.URL:
+    """Where aiohttp is to go."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host or "localhost"
+    port = "" if endpoint.port is None else f":{endpoint.port}"
+    return yarl.URL(f"{endpoint.scheme}://{host}{port}{target}", encoded=True)
 
 
 def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
@@ -268,7 +281,7 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
     if isinstance(cause, socket.gaierror):
-        return DialFailed(f"dial tcp: lookup {endpoint.host}: no such host")
+        return dialling.no_such_host(endpoint)
     if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
         return DialFailed(f"dial tcp {endpoint.address}: connect: {dialling.words(cause)}")
     if isinstance(error, aiohttp.ServerTimeoutError):

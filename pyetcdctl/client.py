@@ -68,7 +68,7 @@ class Client(Surface[Result, Member, list[Member], None]):
     ) -> None:
         """`credentials`: user and password. `timeout_s`: for the head of one answer;
         `total_timeout_s`: for all endpoints together; None: without end. `on_request` is told
-        method, URL and body of every request. Raises BadEndpoint and BadTLS.
+        method, URL and body of every request. Raises BadEndpoint, BadTLS and BadCredentials.
         """
         tls = tls or TLS()
         tls.check()

@@ -6,13 +6,23 @@ failure is told. A proxy of the environment is never used for this machine itsel
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyetcdctl import authority, requests
 from pyetcdctl.endpoints import Endpoint
-from pyetcdctl.errors import ConnectionEnded, DialFailed, EndpointFailed, ReadFailed, TLSFailed
+from pyetcdctl.errors import (
+    BadCredentials,
+    ConnectionEnded,
+    DialFailed,
+    EndpointFailed,
+    ReadFailed,
+    TLSFailed,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -42,7 +52,7 @@ def split(url: str) -> tuple[Endpoint, str]:
     """Split a whole URL into where it leads and the request's target."""
     endpoint = Endpoint.parse(url)
     target = (endpoint.path or "/") + (f"?{endpoint.query}" if endpoint.query else "")
-    return endpoint, target
+    return endpoint, requests.escape_odd(target)
 
 
 def dial(
@@ -51,8 +61,7 @@ def dial(
     """Connect, in the time that is left (s); raises DialFailed, TLSFailed or EndpointFailed."""
     if endpoint.scheme not in _SCHEMES:
         raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
-    if not endpoint.host:
-        raise EndpointFailed("http: no Host in request URL")
+    check_host(endpoint)
     limit_s = min(_DIAL_S, left_s) if left_s is not None else _DIAL_S
     deadline = time.monotonic() + limit_s
     line = _connected(endpoint, deadline)
@@ -64,8 +73,8 @@ def dial(
 
 def _connected(endpoint: Endpoint, deadline: float) -> Line:
     if endpoint.scheme in ("unix", "unixs"):
-        return Line(_unix(endpoint, deadline), endpoint.authority)
-    host = endpoint.authority.rpartition("@")[2]
+        return Line(_unix(endpoint, deadline), endpoint.host_header)
+    host = endpoint.host_header
     proxy = _proxy(endpoint)
     if proxy is None:
         return Line(_tcp(endpoint, deadline), host)
@@ -79,6 +88,28 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
     return Line(sock, host, f"http://{host}", _proxy_headers(proxy))
 
 
+def check_host(endpoint: Endpoint) -> None:
+    """Refuse a host that cannot be dialled, as Go does before it asks a name server; raises
+    EndpointFailed.
+    """
+    host = endpoint.host
+    if not host and endpoint.port is None:
+        raise EndpointFailed("http: no Host in request URL")
+    if not host or endpoint.scheme in ("unix", "unixs") or authority.is_address(host):
+        return
+    if not authority.is_name(host):
+        raise DialFailed(f"dial tcp: lookup {host}: no such host")
+    # The C library takes 0x7f000001 for an address.
+    with suppress(OSError):
+        socket.inet_aton(host)
+        raise no_such_host(endpoint)
+
+
+def no_such_host(endpoint: Endpoint) -> DialFailed:
+    """What it is called when no name server knows a host."""
+    return DialFailed(f"dial tcp: lookup {endpoint.host} on {name_server()}: no such host")
+
+
 def port_of(endpoint: Endpoint) -> int:
     """The port to dial; raises DialFailed for one that cannot be."""
     port = int(endpoint.address.rpartition(":")[2])
@@ -90,10 +121,9 @@ def port_of(endpoint: Endpoint) -> int:
 def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     port = port_of(endpoint)
     try:
-        found = socket.getaddrinfo(endpoint.host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(endpoint.host or None, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
-        server = name_server()
-        raise DialFailed(f"dial tcp: lookup {endpoint.host} on {server}: no such host") from None
+        raise no_such_host(endpoint) from None
     first: DialFailed | None = None
     for family, kind, protocol, _name, address in found:
         sock = socket.socket(family, kind, protocol)
@@ -106,9 +136,8 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
         except OSError as error:
             sock.close()
-            place = (
-                f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
-            )
+            is_name = endpoint.host and not authority.is_address(endpoint.host)
+            place = _end((str(address[0]), port)) if is_name else endpoint.address
             first = first or DialFailed(f"dial tcp {place}: {_dial_words(error)}")
             continue
         return sock
@@ -117,7 +146,7 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
 
 def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
     # unix://name:1 is the file "name:1" in the working directory, as etcd names its sockets.
-    path = f"{endpoint.authority}{endpoint.path}"
+    path = endpoint.host_header
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
@@ -265,11 +294,26 @@ def _is_within(host: str, network: str) -> bool:
 
 
 def _proxy_headers(proxy: Endpoint) -> dict[str, str]:
-    if not proxy.user:
+    if proxy.credentials is None:
         return {}
-    import base64
+    return {"Proxy-Authorization": basic(proxy.credentials)}
 
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(proxy.user.encode()).decode()}"}
+
+def basic(credentials: tuple[str, str]) -> str:
+    """Credentials as HTTP's Basic authentication sends them; raises BadCredentials."""
+    user, password = credentials
+    if ":" in user:
+        raise BadCredentials(
+            f"credentials: the user name {user!r} has a colon in it, but the password begins there"
+        )
+    try:
+        pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise BadCredentials(
+            "credentials: user name and password have to be texts, but half of a surrogate pair is "
+            "in them"
+        ) from None
+    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Endpoint) -> None:

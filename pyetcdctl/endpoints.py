@@ -11,6 +11,7 @@ import random
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyetcdctl import authority as authority_of
 from pyetcdctl import requests
 from pyetcdctl.errors import BadEndpoint
 
@@ -29,7 +30,7 @@ class Endpoint(NamedTuple):
     text: str
     scheme: str
     authority: str
-    user: str
+    credentials: tuple[str, str] | None
     host: str
     port: int | None
     path: str
@@ -42,6 +43,13 @@ class Endpoint(NamedTuple):
         port = self.port if self.port is not None else 443 if self.scheme == "https" else 80
         return f"{host}:{port}"
 
+    @property
+    def host_header(self) -> str:
+        """What requests say in their Host header."""
+        host = self.host.partition("%")[0] if ":" in self.host else self.host
+        shown = f"[{host}]" if ":" in host else host
+        return shown if self.port is None else f"{shown}:{self.port}"
+
     @staticmethod
     def parse(text: str) -> Endpoint:
         """Read a base URL; raises BadEndpoint with Go's words."""
@@ -51,42 +59,32 @@ class Endpoint(NamedTuple):
         if match is not None:
             scheme, rest = match[1].lower(), text[match.end() :]
             if not rest.startswith("/"):
-                return Endpoint(f"{scheme}:{rest}", scheme, "", "", "", None, "", "")
+                return Endpoint(f"{scheme}:{rest}", scheme, "", None, "", None, "", "")
         elif text.startswith(":"):
             raise BadEndpoint(f'parse "{text}": missing protocol scheme')
         elif ":" in text.partition("/")[0]:
             raise BadEndpoint(f'parse "{text}": first path segment in URL cannot contain colon')
         else:
-            scheme, rest = "http", f"//{text}"
+            scheme, rest = "http", text if text.startswith("//") else f"//{text}"
         rest, _, query = rest.partition("#")[0].partition("?")
         if not rest.startswith("//"):
             rest = f"//{rest}"
         authority, slash, path = rest[2:].partition("/")
-        user, _, place = authority.rpartition("@")
-        host, port = _place(text, place)
+        try:
+            credentials, host, port = authority_of.parse(authority)
+            authority_of.unescape(path)
+        except ValueError as error:
+            raise BadEndpoint(f'parse "{text}": {error}') from None
         whole = f"{scheme}://{authority}{slash}{path}" + (f"?{query}" if query else "")
-        return Endpoint(whole, scheme, authority, user, host, port, f"{slash}{path}", query)
+        return Endpoint(whole, scheme, authority, credentials, host, port, f"{slash}{path}", query)
 
     def url(self, request: requests.Request) -> str:
         """The whole URL of a request to it."""
-        path = requests.clean(f"{self.path}/{request.path}") if self.path else request.path
+        prefix = authority_of.unescape(self.path)
+        path = requests.clean(f"{prefix}/{request.path}") if prefix else request.path
         query = request.query or self.query
         target = requests.escape_path(path) + (f"?{query}" if query else "")
         return f"{self.scheme}://{self.authority}{target}"
-
-
-def _place(text: str, place: str) -> tuple[str, int | None]:
-    """Split host from port."""
-    if place.startswith("["):
-        host, closed, port = place[1:].partition("]")
-        if not closed:
-            raise BadEndpoint(f"parse \"{text}\": missing ']' in host")
-        port = port.removeprefix(":") if port.startswith(":") else port
-    else:
-        host, _, port = place.partition(":")
-    if port and not (port.isascii() and port.isdigit() and len(port) < 10):
-        raise BadEndpoint(f'parse "{text}": invalid port ":{port}" after host')
-    return host, int(port) if port else None
 
 
 class Ring:

@@ -8,7 +8,7 @@
     |-- Refused                    the server says no to a request about members, users or roles
     |-- BadAnswer                  what came back is no answer of an etcd
     |-- IndexBehind                the member has not come to the index that is known already
-    |-- BadEndpoint, BadTLS, BadText   the client was told nonsense
+    |-- BadEndpoint, BadTLS, BadText, BadCredentials   the client was told nonsense
     |-- NoEndpoints                the members publish no client URLs
     |-- DeadlineExceeded           the total time-out ran out
     |-- ClusterUnavailable         every endpoint failed; .errors says how each one did
@@ -137,6 +137,10 @@ class BadText(ClientError):
 
 class BadEndpoint(ClientError):
     """An endpoint that is no URL."""
+
+
+class BadCredentials(ClientError):
+    """A user name or a password that cannot be sent."""
 
 
 class BadTLS(ClientError):

@@ -27,6 +27,7 @@ HEALTH: Final = "/health"
 _UNRESERVED: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
 )
+_VISIBLE: Final = frozenset(range(0x21, 0x7F))
 _PATH_SAFE: Final = _UNRESERVED | frozenset(b"$&+,/:;=@")
 
 UINT64: Final = 1 << 64
@@ -56,6 +57,11 @@ class Request(NamedTuple):
 def escape_path(path: str) -> str:
     """Escape a path as Go's net/url does."""
     return _escape(path, _PATH_SAFE)
+
+
+def escape_odd(target: str) -> str:
+    """Escape what no request line can have in it, of a target that is escaped already."""
+    return _escape(target, _VISIBLE)
 
 
 def is_text(text: str) -> bool:

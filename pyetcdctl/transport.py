@@ -6,7 +6,6 @@ wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never
 
 from __future__ import annotations
 
-import base64
 import copy
 import http.client
 import io
@@ -84,8 +83,10 @@ class Transport:
         context: Callable[[], ssl.SSLContext] | None = None,
         on_request: Callable[[str, str, str | None], None] | None = None,
     ) -> None:
-        """`on_request` is told method, URL and body of each request before it is sent."""
-        self._credentials = credentials
+        """`on_request` is told method, URL and body of each request before it is sent. Raises
+        BadCredentials.
+        """
+        self._authorization = dialling.basic(credentials) if credentials is not None else ""
         self._context = context
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
@@ -119,12 +120,12 @@ class Transport:
             self._on_request(request.method, url, request.body)
         endpoint, target = dialling.split(url)
         key = f"{endpoint.scheme}://{endpoint.authority}"
+        headers = self._headers(endpoint, request)
         kept = self._kept.pop(key, None)
         if kept is not None and kept.is_over:
             kept.close()
             kept = None
         connection = kept or self._dial(endpoint, patience)
-        headers = self._headers(endpoint, request)
         try:
             answer = connection.ask(target, request, headers, patience)
         except _Silent:
@@ -160,13 +161,10 @@ class Transport:
         headers = {"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"}
         if request.content_type:
             headers["Content-Type"] = request.content_type
-        credentials = self._credentials
-        if credentials is None and endpoint.user:
-            user, _, password = endpoint.user.partition(":")
-            credentials = user, password
-        if credentials is not None:
-            pair = ":".join(credentials).encode("utf-8", "surrogateescape")
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        elif endpoint.credentials is not None:
+            headers["Authorization"] = dialling.basic(endpoint.credentials)
         return headers
 
 
@@ -253,8 +251,14 @@ class _Connection:
             response.reason,
             response.headers.get("X-Etcd-Index"),
             bytes(body),
-            response.headers.get("Location"),
+            _location(response),
         )
+
+
+def _location(response: http.client.HTTPResponse) -> str | None:
+    """Where it sends us; http.client takes every byte of a header for a character."""
+    location = response.headers.get("Location")
+    return location and location.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _malformed(error: http.client.HTTPException) -> EndpointFailed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from email.message import Message
 
 
 class Reply(NamedTuple):
@@ -17,11 +18,12 @@ class Reply(NamedTuple):
     body: bytes
     status: int = 200
     index: int | None = 7
+    location: str = ""
 
 
 @contextlib.contextmanager
-def answering(behave: Callable[[str], Reply]) -> Iterator[str]:
-    """Run one; `behave` is given the request's target. Yields its URL."""
+def answering(behave: Callable[[str, Message], Reply]) -> Iterator[str]:
+    """Run one; `behave` is given a request's target and headers. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -31,10 +33,12 @@ def answering(behave: Callable[[str], Reply]) -> Iterator[str]:
 
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            reply = behave(self.path)
+            reply = behave(self.path, self.headers)
             self.send_response(reply.status)
             if reply.index is not None:
                 self.send_header("X-Etcd-Index", str(reply.index))
+            if reply.location:
+                self.send_header("Location", f"http://{self.headers['Host']}{reply.location}")
             self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             with contextlib.suppress(OSError):  # nobody waits any more

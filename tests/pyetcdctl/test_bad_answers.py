@@ -54,11 +54,11 @@ def test_an_answer_without_a_node(body: str) -> None:
     that says 200 and 201 to everything; both clients and the command line.
     """
     for status in (200, 201):
-        with answering(lambda _path, s=status: Reply(body.encode(), s)) as url:
+        with answering(lambda _path, _headers, s=status: Reply(body.encode(), s)) as url:
             for question in KEYS.values():
                 said = heard(question, url)
                 assert said == (BadAnswer, str(INVALID)) == awaited(question, url)
-    with answering(lambda _path: Reply(body.encode())) as url:
+    with answering(lambda _path, _headers: Reply(body.encode())) as url:
         done = run(url, "--no-sync", "set", "/a", "v")
         assert (done.code, done.out, done.err) == (4, "", f"Error:  {INVALID}\n")
 
@@ -66,7 +66,7 @@ def test_an_answer_without_a_node(body: str) -> None:
 def test_the_root_has_no_key() -> None:
     """Goal: the one node without a key is no bad answer. Method: as etcd 3.4 answers for it."""
     body = b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a","value":"v"}]}}'
-    with answering(lambda _path: Reply(body)) as url, Client([url]) as client:
+    with answering(lambda _path, _headers: Reply(body)) as url, Client([url]) as client:
         assert [node.key for node in client.get("/").node.walk()] == ["/a"]
 
 
@@ -83,7 +83,7 @@ def test_the_root_has_no_key() -> None:
 )
 def test_an_error_that_is_none(body: str) -> None:
     """Goal: etcdctl's words for it. Method: a server that says 404 and so."""
-    with answering(lambda _path: Reply(body.encode(), 404)) as url:
+    with answering(lambda _path, _headers: Reply(body.encode(), 404)) as url:
         for question in KEYS.values():
             assert heard(question, url) == (BadAnswer, str(INVALID)) == awaited(question, url)
 
@@ -106,7 +106,7 @@ def test_members_that_are_none(body: str) -> None:
     def members(client: Any) -> Any:
         return client.members()
 
-    with answering(lambda _path: Reply(body.encode())) as url:
+    with answering(lambda _path, _headers: Reply(body.encode())) as url:
         assert heard(members, url) == (BadAnswer, str(INVALID)) == awaited(members, url)
         done = run(url, "--no-sync", "member", "list")
         assert (done.code, done.out, done.err) == (1, "", f"{INVALID}\n")
@@ -120,7 +120,7 @@ def test_an_answer_without_a_bottom(status: int) -> None:
     too_deep = BadAnswer.TOO_DEEP
     directories = '{"action":"get","node":' + '{"key":"/a","dir":true,"nodes":[' * 100_000
     for body in (DEEP, directories):
-        with answering(lambda _path, b=body: Reply(b.encode(), status)) as url:
+        with answering(lambda _path, _headers, b=body: Reply(b.encode(), status)) as url:
             for question in (*KEYS.values(), lambda c: c.members() if status == 200 else c.get("")):
                 assert heard(question, url) == (BadAnswer, too_deep) == awaited(question, url)
             done = run(url, "--no-sync", "get", "/a")
@@ -142,6 +142,6 @@ def test_an_answer_without_a_bottom(status: int) -> None:
 def test_users_and_roles_that_are_none(words: str, bodies: list[str]) -> None:
     """Goal: a sentence and exit 1, never a traceback. Method: as above."""
     for body in bodies:
-        with answering(lambda _path, b=body: Reply(b.encode())) as url:
+        with answering(lambda _path, _headers, b=body: Reply(b.encode())) as url:
             done = run(url, "--no-sync", *words.split())
             assert (done.code, done.out, done.err) == (1, "", f"{INVALID}\n"), body

@@ -7,16 +7,21 @@ are not quite one; what they return or raise, and what the server was asked, has
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyetcdctl import AsyncClient, Client, ClientError, Result
+from pyetcdctl import AsyncClient, BadCredentials, Client, ClientError, Result
 from tests.etcdctl.mocks import Mocks
 from tests.oracle import Pyetcd
 from tests.oracle.process import RealEtcd, Server, free_port
+from tests.pyetcdctl.answering import Reply, answering
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 Question = Callable[[Any], Any]
 
@@ -122,7 +127,40 @@ def test_bad_servers_are_told_alike() -> None:
                 assert one == awaited(question, address, **options), address
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "ftp://127.0.0.1:1", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:99999",
+        f"http://127.0.0.1:{'9' * 50}",
+        f"http://127.0.0.1:{'9' * 5000}",
+        "ftp://127.0.0.1:1",
+        "http://",
+        "",
+        "http://:1",
+        "http://::1:1",
+        "http://[::1]:1",
+        "http://[::1%25lo]:1",
+        "http://[::1%25%00]:1",
+        "http://[zz]:1",
+        "http://%zz",
+        "http://%41:1",
+        "http://a..b:1",
+        f"http://{'a' * 70}:1",
+        "http://\udcff:1",
+        "http://\uff0e\u3002:1",
+        "http://a b:1",
+        "http://*:1",
+        "http://0:1",
+        "http://127.1:1",
+        "http://2130706433:1",
+        "http://us er@127.0.0.1:1",
+        "http://u%zz@127.0.0.1:1",
+        "http://u%3Av:p@127.0.0.1:1",
+        "http://127.0.0.1:1/a%zz",
+        "http://127.0.0.1:1/\u00fc \udcff?x=\u00fc y",
+        "http://127.0.0.1:1\n",
+    ],
+)
 def test_bad_endpoints_are_told_alike(url: str) -> None:
     """Goal: an endpoint that can never be right is told in the same words. Method: ask each client
     that was given one."""
@@ -137,6 +175,63 @@ def test_bad_endpoints_are_told_alike(url: str) -> None:
             return str(error)
 
     assert said(heard) == said(awaited)
+
+
+@pytest.mark.parametrize("credentials", [("u:p", "x"), ("\ud800", "x"), ("u", "\ud800")])
+def test_bad_credentials_are_told_alike(credentials: tuple[str, str]) -> None:
+    """Goal: what no server could read back is told by name when a client is made. Method: a colon
+    in the user's name, half characters.
+    """
+    said = []
+    for kind in (Client, AsyncClient):
+        with pytest.raises(BadCredentials, match=r"^credentials: ") as error:
+            kind(["http://127.0.0.1:1"], credentials=credentials)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
+def test_credentials_are_sent_alike() -> None:
+    """Goal: user and password arrive, from the endpoint or given, with every character they may
+    have. Method: a server that tells what it was sent.
+    """
+    sent: list[str] = []
+
+    def behave(_path: str, headers: Message) -> Reply:
+        sent.append(headers["Authorization"])
+        return Reply(b'{"node":{"key":"/k"}}')
+
+    def key(client: Any) -> Any:
+        return client.get("/k")
+
+    with answering(behave) as url:
+        for ask in (heard, awaited):
+            ask(key, url.replace("//", "//us%40er:p%3A%C3%BC@"))
+            ask(key, url, credentials=("us@er", "p:\u00fc"))
+            ask(key, url.replace("//", "//nobody:x@"), credentials=("us@er", "p:\u00fc"))
+    assert {base64.b64decode(value.removeprefix("Basic ")).decode() for value in sent} == {
+        "us@er:p:\u00fc"
+    }
+
+
+def test_a_redirection_with_odd_characters() -> None:
+    """Goal: where a server sends us may have characters no request line can have. Method: a space
+    and bytes beyond ASCII in the Location.
+    """
+    asked: list[str] = []
+
+    def behave(path: str, _headers: Message) -> Reply:
+        asked.append(path)
+        if len(asked) % 2:
+            return Reply(b"", 307, location="/v2/keys/\u00e9 x?a=\u00e9 b")
+        return Reply(b'{"node":{"key":"/k"}}')
+
+    def key(client: Any) -> Any:
+        return client.get("/k")
+
+    with answering(behave) as url:
+        found = heard(key, url)
+        assert found == awaited(key, url)
+        assert asked[1] == asked[3]
 
 
 def test_the_ring() -> None:

@@ -20,6 +20,7 @@ from tests.server.members import EtcdMember, Member, cluster, leader_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import Message
 
 # More than a server keeps.
 FOREIGN = 5000
@@ -293,7 +294,7 @@ def test_an_event_of_before() -> None:
     asked: list[float] = []
     value = "1"
 
-    def behave(path: str) -> Reply:
+    def behave(path: str, _headers: Message) -> Reply:
         if "wait=true" in path:
             asked.append(time.monotonic())
             return Reply(event("1", 10), index=20)
@@ -321,7 +322,7 @@ def test_a_member_that_lags() -> None:
     waits: list[str] = []
     reads: list[str] = []
 
-    def behave(path: str) -> Reply:
+    def behave(path: str, _headers: Message) -> Reply:
         if "wait=true" not in path:
             reads.append(path)
             return Reply(event("12", 12), index=12)
@@ -341,7 +342,7 @@ def test_without_an_index_nothing_has_begun_anew() -> None:
     for the events'."""
     indexes = iter((11, 12))
 
-    def behave(_path: str) -> Reply:
+    def behave(_path: str, _headers: Message) -> Reply:
         index = next(indexes)
         return Reply(event(str(index), index), index=None)
 

@@ -216,6 +216,7 @@ class AsyncClient(
             data=None if request.body is None else request.body.encode("utf-8", "surrogateescape"),
             headers=self._headers(endpoint, request),
             allow_redirects=False,
+            server_hostname=self._tls.server_name or None,
         )
         # The time-out is for the head alone: a body may take as long as the whole request may.
         begun = time.monotonic()
@@ -281,7 +282,7 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
     if isinstance(cause, socket.gaierror):
-        return dialling.no_such_host(endpoint)
+        return dialling.not_found(endpoint, cause)
     if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
         return DialFailed(f"dial tcp {endpoint.address}: connect: {dialling.words(cause)}")
     if isinstance(error, aiohttp.ServerTimeoutError):

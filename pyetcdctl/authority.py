@@ -88,7 +88,7 @@ def is_address(host: str) -> bool:
 
 def is_name(host: str) -> bool:
     """Whether a name server can know it; Go asks for nothing else."""
-    return (
+    return host == "." or (
         _NAME.fullmatch(host) is not None
         and len(host.rstrip(".")) <= _NAME_MAX
         and _NOT_ONLY_DIGITS.search(host) is not None

@@ -75,10 +75,8 @@ class Client(Surface[Result, Member, list[Member], None]):
         self._ring = Ring(endpoints, luck)
         self._timeout_s = timeout_s
         self._total_timeout_s = total_timeout_s
-        self._transport = Transport(
-            credentials=credentials, context=tls.context, on_request=on_request
-        )
-        self._open = Transport(context=tls.context)
+        self._transport = Transport(credentials=credentials, tls=tls, on_request=on_request)
+        self._open = Transport(tls=tls)
 
     def __enter__(self) -> Client:
         return self

@@ -26,7 +26,8 @@ from pyetcdctl.errors import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+
+    from pyetcdctl.tls import TLS
 
 _PORT_MAX: Final = 65535
 _DIAL_S: Final = 30.0
@@ -55,9 +56,7 @@ def split(url: str) -> tuple[Endpoint, str]:
     return endpoint, requests.escape_odd(target)
 
 
-def dial(
-    endpoint: Endpoint, left_s: float | None, context: Callable[[], ssl.SSLContext] | None
-) -> Line:
+def dial(endpoint: Endpoint, left_s: float | None, tls: TLS) -> Line:
     """Connect, in the time that is left (s); raises DialFailed, TLSFailed or EndpointFailed."""
     if endpoint.scheme not in _SCHEMES:
         raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
@@ -65,8 +64,8 @@ def dial(
     limit_s = min(_DIAL_S, left_s) if left_s is not None else _DIAL_S
     deadline = time.monotonic() + limit_s
     line = _connected(endpoint, deadline)
-    if endpoint.scheme in ("https", "unixs") and context is not None:
-        secured = _secured(line.socket, endpoint, context(), deadline)
+    if endpoint.scheme in ("https", "unixs"):
+        secured = _secured(line.socket, endpoint, tls, deadline)
         return line._replace(socket=secured)
     return line
 
@@ -102,12 +101,14 @@ def check_host(endpoint: Endpoint) -> None:
     # The C library takes 0x7f000001 for an address.
     with suppress(OSError):
         socket.inet_aton(host)
-        raise no_such_host(endpoint)
+        raise not_found(endpoint)
 
 
-def no_such_host(endpoint: Endpoint) -> DialFailed:
-    """What it is called when no name server knows a host."""
-    return DialFailed(f"dial tcp: lookup {endpoint.host} on {name_server()}: no such host")
+def not_found(endpoint: Endpoint, error: Exception | None = None) -> DialFailed:
+    """What it is called when a host's address is not found, because of an error of getaddrinfo."""
+    failed = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+    why = "server misbehaving" if failed else "no such host"
+    return DialFailed(f"dial tcp: lookup {endpoint.host} on {name_server()}: {why}")
 
 
 def port_of(endpoint: Endpoint) -> int:
@@ -122,8 +123,8 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     port = port_of(endpoint)
     try:
         found = socket.getaddrinfo(endpoint.host or None, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError):
-        raise no_such_host(endpoint) from None
+    except (socket.gaierror, UnicodeError) as error:
+        raise not_found(endpoint, error) from None
     first: DialFailed | None = None
     for family, kind, protocol, _name, address in found:
         sock = socket.socket(family, kind, protocol)
@@ -199,12 +200,11 @@ def _end(name: tuple[str, int]) -> str:
 # -- TLS ------------------------------------------------------------------------------------
 
 
-def _secured(
-    sock: socket.socket, endpoint: Endpoint, context: ssl.SSLContext, deadline: float
-) -> socket.socket:
+def _secured(sock: socket.socket, endpoint: Endpoint, tls: TLS, deadline: float) -> socket.socket:
+    name = tls.server_name or endpoint.host.removesuffix(".")
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
-        return context.wrap_socket(sock, server_hostname=endpoint.host)
+        return tls.context().wrap_socket(sock, server_hostname=name)
     except TimeoutError:
         sock.close()
         raise EndpointFailed("net/http: TLS handshake timeout") from None

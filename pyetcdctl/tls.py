@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 
 class TLS(NamedTuple):
-    """Paths of PEM files; "" for none."""
+    """Paths of PEM files; "" for none. `server_name`: what certificates have to be for, if not for
+    the host that is connected to.
+    """
 
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    server_name: str = ""
 
     def check(self) -> None:
         """Raise BadTLS for files that are missing or do not belong together."""

@@ -26,11 +26,11 @@ from pyetcdctl.errors import (
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import Callable
 
     from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
+    from pyetcdctl.tls import TLS
 
 # More than any answer of a server whose keys fit into its memory comfortably.
 BODY_BYTES_MAX: Final = 1 << 30
@@ -80,14 +80,14 @@ class Transport:
         self,
         *,
         credentials: tuple[str, str] | None = None,
-        context: Callable[[], ssl.SSLContext] | None = None,
+        tls: TLS,
         on_request: Callable[[str, str, str | None], None] | None = None,
     ) -> None:
         """`on_request` is told method, URL and body of each request before it is sent. Raises
         BadCredentials.
         """
         self._authorization = dialling.basic(credentials) if credentials is not None else ""
-        self._context = context
+        self._tls = tls
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
 
@@ -155,7 +155,7 @@ class Transport:
         return answer
 
     def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
-        return _Connection(dialling.dial(endpoint, patience.left_s, self._context))
+        return _Connection(dialling.dial(endpoint, patience.left_s, self._tls))
 
     def _headers(self, endpoint: Endpoint, request: Request) -> dict[str, str]:
         headers = {"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"}

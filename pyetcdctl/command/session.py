@@ -135,9 +135,8 @@ class Session:
     def _endpoints(self) -> list[str]:
         from pyetcdctl.endpoints import DEFAULT
 
-        domain = self._setting("discovery-srv", "ETCDCTL_DISCOVERY_SRV")
-        if domain:
-            found = self._discovered(domain)
+        if self._domain:
+            found = self._discovered(self._domain)
             if found:
                 return found
         for flag in ("endpoints", "endpoint", "peers"):
@@ -159,6 +158,10 @@ class Session:
         return [url for url in urls if not url.startswith("http://")]
 
     @property
+    def _domain(self) -> str:
+        return self._setting("discovery-srv", "ETCDCTL_DISCOVERY_SRV")
+
+    @property
     def _is_insecure(self) -> bool:
         return bool(
             self.settings["insecure-discovery"] or os.environ.get("ETCDCTL_INSECURE_DISCOVERY")
@@ -171,6 +174,7 @@ class Session:
             self._setting("ca-file", "ETCDCTL_CA_FILE"),
             self._setting("cert-file", "ETCDCTL_CERT_FILE"),
             self._setting("key-file", "ETCDCTL_KEY_FILE"),
+            "" if self._is_insecure else self._domain,
         )
 
     def _credentials(self) -> tuple[str, str] | None:

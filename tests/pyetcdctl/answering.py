@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from email.message import Message
 
@@ -22,7 +23,9 @@ class Reply(NamedTuple):
 
 
 @contextlib.contextmanager
-def answering(behave: Callable[[str, Message], Reply]) -> Iterator[str]:
+def answering(
+    behave: Callable[[str, Message], Reply], tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """Run one; `behave` is given a request's target and headers. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,10 +51,12 @@ def answering(behave: Callable[[str, Message], Reply]) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if tls is not None else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -43,6 +43,7 @@ from pyetcdctl.errors import (
     HeaderTimeout,
     NoEndpoints,
     ReadFailed,
+    in_words,
 )
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
@@ -284,7 +285,7 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(cause, socket.gaierror):
         return dialling.not_found(endpoint, cause)
     if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
-        return DialFailed(f"dial tcp {endpoint.address}: connect: {dialling.words(cause)}")
+        return DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
     if isinstance(error, aiohttp.ServerTimeoutError):
         return DialFailed(f"dial tcp {endpoint.address}: i/o timeout")
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -292,5 +293,5 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(error, aiohttp.ClientPayloadError):
         return ConnectionEnded("unexpected EOF")
     if isinstance(error, aiohttp.ClientOSError):
-        return ReadFailed(f"read: {dialling.words(error)}")
+        return ReadFailed(f"read: {in_words(error)}")
     return EndpointFailed(f"net/http: {error}")

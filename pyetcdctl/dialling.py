@@ -22,6 +22,7 @@ from pyetcdctl.errors import (
     EndpointFailed,
     ReadFailed,
     TLSFailed,
+    in_words,
 )
 
 if TYPE_CHECKING:
@@ -161,12 +162,7 @@ def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
 def _dial_words(error: OSError) -> str:
     if isinstance(error, TimeoutError) and error.errno is None:
         return "i/o timeout"
-    return f"connect: {words(error)}"
-
-
-def words(error: OSError) -> str:
-    """Say a system error as Go does."""
-    return os.strerror(error.errno).lower() if error.errno else str(error).lower()
+    return f"connect: {in_words(error)}"
 
 
 def name_server() -> str:
@@ -189,8 +185,8 @@ def broken(error: OSError, sock: socket.socket) -> EndpointFailed:
     try:
         ends = f"{_end(sock.getsockname())}->{_end(sock.getpeername())}"
     except (OSError, IndexError):
-        return ReadFailed(f"read: {words(error)}")
-    return ReadFailed(f"read tcp {ends}: read: {words(error)}")
+        return ReadFailed(f"read: {in_words(error)}")
+    return ReadFailed(f"read tcp {ends}: read: {in_words(error)}")
 
 
 def _end(name: tuple[str, int]) -> str:

@@ -21,10 +21,16 @@ Laws: the text of each is what etcdctl 3.4 prints of it (contract/etcdctl.md, se
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def in_words(error: OSError) -> str:
+    """A system error as Go says it."""
+    return os.strerror(error.errno).lower() if error.errno else str(error).lower()
 
 
 class ClientError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyetcdctl.errors import BadTLS
+from pyetcdctl.errors import BadTLS, in_words
 
 if TYPE_CHECKING:
     import ssl
@@ -71,4 +71,4 @@ def _look(path: str) -> None:
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise BadTLS(f"open {path}: {(error.strerror or str(error)).lower()}") from None
+        raise BadTLS(f"open {path}: {in_words(error)}") from None

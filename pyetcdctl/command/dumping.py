@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.command import dumps, formats, output
 from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
-from pyetcdctl.errors import BadAnswer, ClientError, EtcdError, NodeExists, NotAFile
+from pyetcdctl.errors import BadAnswer, ClientError, EtcdError, NodeExists, NotAFile, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def dump(session: Session) -> None:
     try:
         _write(path, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        fail_plainly(f"dump: {path}: {(error.strerror or str(error)).lower()}")
+        fail_plainly(f"dump: {path}: {in_words(error)}")
     directories = sum("dir" in node for node in document["nodes"])
     keys = len(document["nodes"]) - directories
     output.err(f"dumped {_told(keys, directories)} to {path}\n")
@@ -88,7 +88,7 @@ def load(session: Session) -> None:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
     except OSError as error:
-        fail_plainly(f"load: open {path}: {(error.strerror or str(error)).lower()}")
+        fail_plainly(f"load: open {path}: {in_words(error)}")
     try:
         entries = dumps.entries(dumps.read(text), session.flags["prefix"] or None)
     except dumps.Unusable as reason:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyetcdctl.command import flags, output
 from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
-from pyetcdctl.errors import ClientError
+from pyetcdctl.errors import ClientError, in_words
 from pyetcdctl.leases import Lease, LeaseLost
 from pyetcdctl.locking import Lock
 
@@ -125,7 +125,7 @@ def _supervised(words: list[str], loss: _Loss) -> int:
             **group,
         )
     except OSError as error:
-        fail_plainly(f"lock: {words[0]}: {(error.strerror or str(error)).lower()}", _NO_COMMAND)
+        fail_plainly(f"lock: {words[0]}: {in_words(error)}", _NO_COMMAND)
 
     def send(number: int) -> None:
         # Until it is waited for, the number is nobody else's.

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from pyetcdctl.command import flags, helping, output
 from pyetcdctl.command.session import BAD_ARGUMENTS, NO_HELP_TOPIC, Exit, Session
 from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLAG, Command
+from pyetcdctl.errors import in_words
 
 
 def main() -> NoReturn:
@@ -27,7 +28,7 @@ def main() -> NoReturn:
     except Exit as end:
         status = end.status
     except OSError as error:
-        output.err(f"{(error.strerror or str(error)).lower()}\n")
+        output.err(f"{in_words(error)}\n")
         status = BAD_ARGUMENTS
     except RecursionError:
         output.err("the answer is nested too deeply\n")

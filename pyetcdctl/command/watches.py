@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyetcdctl import requests
 from pyetcdctl.command import output
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail
+from pyetcdctl.errors import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ def _start(words: list[str], result: Result) -> Any:
         return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL)
     except (OSError, IndexError, ValueError) as error:
         if "/" in program:
-            reason = os.strerror(getattr(error, "errno", None) or 2).lower()
+            reason = in_words(error) if isinstance(error, OSError) else "no such file or directory"
             output.err(f"fork/exec {program}: {reason}")
         else:
             output.err(f'exec: "{program}": executable file not found in $PATH')

@@ -11,19 +11,18 @@ import socket
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-_USER: Final = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
-_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+# Texts, compiled where they are needed: most endpoints are an address and a port.
+_USER: Final = r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*"
+_ESCAPE: Final = r"%[0-9A-Fa-f]{2}"
 # In a host only what is no ASCII may be escaped, and the percent sign.
-_HOST_ESCAPE: Final = re.compile(r"%(?:25|[89A-Fa-f][0-9A-Fa-f])")
-_ODD: Final = re.compile(r"%.{0,2}|[^A-Za-z0-9\-_.~!$&'()*+,;=:\[\]<>\"\x80-\U0010ffff]", re.DOTALL)
-_PORT: Final = re.compile("(:[0-9]{0,99})?")
-
-
-_ZONE: Final = re.compile(r"[A-Za-z0-9\-_.~]*")
+_HOST_ESCAPE: Final = r"%(?:25|[89A-Fa-f][0-9A-Fa-f])"
+_ODD: Final = r"%.{0,2}|[^A-Za-z0-9\-_.~!$&'()*+,;=:\[\]<>\"\x80-\U0010ffff]"
+_PORT: Final = "(:[0-9]{0,99})?"
+_ZONE: Final = r"[A-Za-z0-9\-_.~]*"
 _NAME_MAX: Final = 253
 _LABEL: Final = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-_NOT_ONLY_DIGITS: Final = re.compile("[^0-9.]")
+_NAME: Final = rf"{_LABEL}(\.{_LABEL})*\.?"
+_NOT_ONLY_DIGITS: Final = "[^0-9.]"
 
 
 class Authority(NamedTuple):
@@ -40,18 +39,18 @@ def parse(text: str) -> Authority:
     host, port = _host_and_port(place)
     credentials = None
     if at:
-        if not _USER.fullmatch(user):
+        if not re.fullmatch(_USER, user):
             raise ValueError("net/url: invalid userinfo")
         name, _, password = user.partition(":")
         credentials = unescape(name), unescape(password)
     return Authority(credentials, host, port)
 
 
-def unescape(text: str, allowed: re.Pattern[str] = _ESCAPE) -> str:
+def unescape(text: str, allowed: str = _ESCAPE) -> str:
     """Resolve the escapes; bytes that are no UTF-8 become surrogates."""
     position = text.find("%")
     while position >= 0:
-        if not allowed.match(text, position):
+        if not re.match(allowed, text[position:]):
             raise ValueError(f'invalid URL escape "{text[position : position + 3]}"')
         position = text.find("%", position + 3)
     return unquote(text, errors="surrogateescape")
@@ -65,13 +64,13 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
     else:
         name, colon, digits = place.rpartition(":")
         name, port = (name, colon + digits) if colon else (place, "")
-    if not _PORT.fullmatch(port):
+    if not re.fullmatch(_PORT, port):
         raise ValueError(f'invalid port "{port}" after host')
     number = int(port[1:]) if len(port) > 1 else None
     if not place.startswith("["):
         return _host(name), number
     address, percent, zone = name.partition("%25")
-    if not _ZONE.fullmatch(zone):
+    if not re.fullmatch(_ZONE, zone):
         raise ValueError(f'invalid URL escape "{zone[:3]}"')
     return _host(address) + ("%" if percent else "") + zone, number
 
@@ -89,14 +88,14 @@ def is_address(host: str) -> bool:
 def is_name(host: str) -> bool:
     """Whether a name server can know it; Go asks for nothing else."""
     return host == "." or (
-        _NAME.fullmatch(host) is not None
+        re.fullmatch(_NAME, host) is not None
         and len(host.rstrip(".")) <= _NAME_MAX
-        and _NOT_ONLY_DIGITS.search(host) is not None
+        and re.search(_NOT_ONLY_DIGITS, host) is not None
     )
 
 
 def _host(text: str) -> str:
-    for odd in _ODD.finditer(text):
+    for odd in re.finditer(_ODD, text, re.DOTALL):
         if odd[0][0] != "%":
             raise ValueError(f'invalid character "{odd[0]}" in host name')
     host = unescape(text, _HOST_ESCAPE)

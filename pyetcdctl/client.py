@@ -13,7 +13,6 @@ unknown. The whole of a request takes `total_timeout_s` at most; a long poll wai
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from contextlib import suppress
@@ -94,6 +93,8 @@ class Client(Surface[Result, Member, list[Member], None]):
 
         It has connections of its own and begins at the endpoint that answered last.
         """
+        import copy
+
         other = copy.copy(self)
         other._ring = copy.copy(self._ring)
         other._transport = self._transport.fresh()

@@ -122,9 +122,11 @@ def port_of(endpoint: Endpoint) -> int:
 
 def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     port = port_of(endpoint)
+    # As bytes: of a text, Python would make punycode once more, and load the tables for it.
+    host = endpoint.host.encode("ascii") if endpoint.host else None
     try:
-        found = socket.getaddrinfo(endpoint.host or None, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
         raise not_found(endpoint, error) from None
     first: DialFailed | None = None
     for family, kind, protocol, _name, address in found:

@@ -6,7 +6,6 @@ wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never
 
 from __future__ import annotations
 
-import copy
 import http.client
 import io
 import select
@@ -93,6 +92,8 @@ class Transport:
 
     def fresh(self) -> Transport:
         """One like it, with connections of its own."""
+        import copy
+
         other = copy.copy(self)
         other._kept = {}
         return other

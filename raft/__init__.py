@@ -12,7 +12,7 @@ these safe is ours (docs/adr/0001). The package knows no keys: a StateMachine is
 
 from raft.batch import Peer
 from raft.core import Timing
-from raft.errors import ChangeRefused, DataLost, ProposalFailed, Refused
+from raft.errors import ChangeRefused, Contradicted, DataLost, ProposalFailed, Refused
 from raft.journal import Identity, IdentityMismatch, JournalCorrupt
 from raft.machine import StateMachine
 from raft.messages import Change
@@ -24,6 +24,7 @@ __all__ = [
     "Bootstrap",
     "Change",
     "ChangeRefused",
+    "Contradicted",
     "DataLost",
     "Identity",
     "IdentityMismatch",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from raft.core import Core
 from raft.election import ElectionTimer
-from raft.errors import DataLost, SafetyViolation
+from raft.errors import Contradicted, DataLost, SafetyViolation
 from raft.messages import (
     Append,
     Appended,
@@ -288,9 +288,10 @@ class Engine:
         self._membership_version = membership.version
         before, self._voters = self._voters, membership.voters
         if self.is_leader:
-            # Who has been removed may not know yet that it is committed.
+            # Who has been removed may not know yet that it is committed; if we are, nobody does.
+            told = before - self._voters if self.me in self._voters else self._voters
             commit = Commit(self.term, self.commit_index)
-            self.held.extend((member, commit) for member in sorted(before - self._voters))
+            self.held.extend((member, commit) for member in sorted(told))
         self._others = sorted(self._voters - {self.me})
         self._core.set_others(self._others)
         for member in [gone for gone in self._progress if gone not in self._voters]:
@@ -428,7 +429,11 @@ class Engine:
             if not self._has_room(sum(len(data) + EXTRA_BYTES for data, _index, _term in new)):
                 return  # the leader tries again
             if new[0][1] <= self.commit_index:
-                raise SafetyViolation(f"{member:x} contradicts the committed entry {new[0][1]}")
+                raise Contradicted(
+                    f"member {member:x} leads without entry {new[0][1]}, which was committed here:"
+                    " other members have lost data, and what they lack may be in this member's data"
+                    " directory alone: keep it"
+                )
             if new[0][1] <= log.last_index:
                 log.truncate(new[0][1])
         self._verified = (self.term, max(self._verified_in(self.term), upto))
@@ -449,7 +454,7 @@ class Engine:
 
     def _on_beat(self, member: int, message: Beat) -> None:
         if self.follow(member, message.term):
-            if message.match > self._log.last_index:
+            if message.match > self._log.last_index and member in self._voters:
                 raise DataLost(
                     f"leader {member:x} has this member's acknowledgement of entries up to"
                     f" {message.match}, and they end at {self._log.last_index}"

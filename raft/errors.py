@@ -47,6 +47,10 @@ class SafetyViolation(Exception):
     """Something happened that agreement rules out: a bug, or a peer that is not one of ours."""
 
 
+class Contradicted(SafetyViolation):
+    """Whoever leads has other entries than what was committed here: somebody has lost data."""
+
+
 def in_words(error: Exception) -> str:
     """What an error says, without the number the system has for it."""
     if isinstance(error, OSError) and error.strerror:

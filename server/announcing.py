@@ -43,12 +43,15 @@ def _heed(done: asyncio.Future[None]) -> None:
 
 async def announce(node: Node[Reply], config: Config) -> None:
     """Wait for a leader, and have this member's name and client URLs committed."""
+    said = False
     while True:
         try:
             await node.read_barrier()
             break
         except ProposalFailed:
-            _logger.warning("still waiting for a leader; this member is not announced yet")
+            if not said:
+                _logger.warning("still waiting for a leader; this member is not announced yet")
+            said = True
     client_urls = tuple(url.text for url in config.advertise_client_urls)
     publish = PublishMember(node.identity.member_id, config.name, client_urls)
     await _commit(node, encode(publish))
@@ -65,11 +68,14 @@ async def agree_on_version(node: Node[Reply], machine: Machine) -> None:
 
 
 async def _commit(node: Node[Reply], command: bytes) -> None:
+    said = ""
     while True:
         try:
             await node.propose(command, reserved=True)
         except ProposalFailed as failure:
-            _logger.warning("could not publish this member: %s; retrying", failure)
+            if str(failure) != said:
+                said = str(failure)
+                _logger.warning("could not publish this member: %s; retrying", failure)
             await asyncio.sleep(_RETRY_S)
         else:
             return

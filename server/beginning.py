@@ -25,6 +25,8 @@ from server.version import CLUSTER_VERSION
 FOUNDER_TIMEOUT_S = 1.0
 JOINER_TIMEOUT_S = 10.0
 
+_REMEDY = "give it back the data directory it had, or remove it from the cluster and add it anew"
+
 CLUSTER_VERSION_MIN = (3, 0, 0)
 
 _logger = logging.getLogger("etcdserver")
@@ -51,6 +53,7 @@ async def _found(config: Config, resolve: Resolve) -> Beginning:
     if others:
         known = await fetch_cluster(others, FOUNDER_TIMEOUT_S, level=logging.DEBUG)
         if known is not None and _has_started(known, cluster.local.id):
+            _logger.error("this member was started before, and its data is not here: %s", _REMEDY)
             raise BootstrapError(f"member {hex_id(cluster.local.id)} has already been bootstrapped")
     peers = tuple(Peer(member.id, member.peer_urls) for member in cluster.members)
     commands = [encode(AddMember(peer.id, peer.urls)) for peer in peers]
@@ -72,7 +75,7 @@ async def _join(config: Config, resolve: Resolve) -> Beginning:
         # DEVIATES: etcd starts it, and it may vote although it has forgotten what it acknowledged.
         raise BootstrapError(
             f"member {hex_id(local.id)} has already been bootstrapped, and its data is not here:"
-            " give it back the data directory it had, or remove it from the cluster and add it anew"
+            f" {_REMEDY}"
         )
     others = [member for member in members if member.id != local.id]
     versions = await asyncio.gather(

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from api import App, Backend, Versions, client_app, metrics_app, peer_app
 from kvstore import Machine, Reply, is_bootstrapped, is_removed
 from kvstore.commands import RemoveMember, encode
-from raft import DataLost, Node, NodeConfig, Peer, Timing
+from raft import Contradicted, DataLost, Node, NodeConfig, Peer, Timing
 from server import hosts, log, systemd
 from server.announcing import agree_on_version, announce, catch_up
 from server.beginning import Beginning, begin
@@ -279,7 +279,7 @@ def _die(error: BaseException) -> NoReturn:
     """End the process without another answer: what is in memory can't be trusted any more."""
     if isinstance(error, OSError):
         _logger.critical("cannot write to the data directory: %s; exiting", error)
-    elif isinstance(error, DataLost):
+    elif isinstance(error, DataLost | Contradicted):
         _logger.critical("%s; exiting", error)
     else:
         _logger.critical("internal error: %r; exiting", error, exc_info=error)

@@ -255,7 +255,10 @@ class Attempt(asyncio.Protocol):
         if answer.status == HTTPStatus.CONFLICT:
             return ""
         if answer.status == HTTPStatus.LOCKED:
-            return "it says that another process is this member: stop one of the two"
+            return (
+                "it says that another process is this member, and serves that one: stop this one,"
+                " for what the other one acknowledges is in its data directory only"
+            )
         return f"it declined with status {answer.status}"
 
     def _settle(self, answer: Welcome | Declined | None) -> None:

@@ -196,7 +196,10 @@ class Mesh:
                 raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, words)
             return
         if hello.incarnation in contact.displaced:
-            words = f"two processes say that they are member {sender:x}: stop one of them"
+            words = (
+                f"two processes say that they are member {sender:x}: the one that was connected"
+                " last is served, stop the other one"
+            )
             raise Refusal(HTTPStatus.LOCKED, words)
         standing = contact.standing()
         if not collision.stays(hello, standing, member=me.member_id, incarnation=self._incarnation):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raft import DataLost
-from raft.messages import Appended, Vote
+from raft.messages import Appended, Beat, Vote
 from tests.raft.fence.assembly import Delegate, MortalDisk, assembled, until
 from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
 from tests.raft.member import WAL, within
@@ -121,6 +121,16 @@ async def test_who_was_set_back_is_told_by_its_leader() -> None:
         house.flow()
         await until(lambda: house[C].fatal, "it ends")
         assert f"entries up to {end}, and they end at {end - 2}" in the_loss(house[C])
+
+
+async def test_a_stranger_tells_nobody_what_it_has_lost() -> None:
+    """Goal: only a member can say what was acknowledged to it. Method: a beat of a stranger."""
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        house.tell(9, B, Beat(house[A].node.term + 1, 0, match=10**9))
+        await house[B].ticked()
+        assert not house[B].fatal
 
 
 async def test_an_old_denial_costs_nobody_his_life() -> None:

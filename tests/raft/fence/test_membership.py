@@ -209,6 +209,31 @@ def test_a_leader_that_was_removed_does_not_count_itself() -> None:
     assert parliament[A].applied_commands == [b"without A"]
 
 
+def test_a_leader_that_was_removed_says_so_before_it_goes() -> None:
+    """Goal: who inherits and commits its own removal leaves nobody behind who still needs it: the
+    last member knows that it is the only one, and leads. Method: B's removal of A reaches A, B dies
+    and comes back, A leads with its vote and commits; then A is gone.
+    """
+    parliament = Parliament(A, B)
+    parliament.elect(B)
+    parliament.beat(B)
+    parliament.propose(B, b"without A", peers=(B,))
+    parliament.deliver(B, A)
+    parliament.sync(A)
+    parliament.crash(B)
+    parliament.restart(B)
+    parliament.connect(A, B)
+    parliament.pass_time(ELECTION_MS, A, B)
+    parliament.tick(A, ELECTION_MS)
+    parliament.run()
+    assert parliament[A].applied_commands == [b"without A"]
+    parliament.crash(A)
+    parliament.tick(B, 2 * ELECTION_MS)
+    parliament.run()
+    assert parliament[B].applied_commands == [b"without A"]
+    assert parliament.engine(B).is_leader
+
+
 def test_a_lone_member_commits_nothing_before_it_is_on_disk() -> None:
     """S12. Goal: a cluster of one follows the rule of all others. Method: look before and after the
     first sync.

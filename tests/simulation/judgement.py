@@ -25,7 +25,7 @@ from tests.simulation.clients import OK
 from tests.simulation.disk import ROOMY_BYTES, Pace
 from tests.simulation.loop import MS, NS_PER_S
 from tests.simulation.network import Weather
-from tests.simulation.rot import spoil
+from tests.simulation.rot import reseal, spoil
 from tests.simulation.workload import TTL_MAX_S
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def judge(world: World) -> None:
     _compare_views(world)
     for member in _present(world):
         spoil(member)
+        reseal(member)
     world.clients.check_histories()
 
 
@@ -177,6 +178,10 @@ def _compare_views(world: World) -> None:
             expected["progress"] = {m.id: up_to_date for m in present} | {leader.id: None}
         elif node.progress:
             world.accuse("all see the same", f"member {member.id} follows and knows progress")
+        flows = [*node.traffic.sending.rates(), *node.traffic.receiving.rates()]
+        if min(flows) < 0 or node.leader_changes < 1 or node.leader_since_ns <= 0:
+            detail = f"member {member.id} counts {flows}, {node.leader_changes} leaders"
+            world.accuse("all see the same", detail)
         if seen != expected:
             detail = f"member {member.id} sees {seen} instead of {expected}"
             world.accuse("all see the same", detail)

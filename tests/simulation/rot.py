@@ -6,6 +6,7 @@ Laws:
   what it finds is all that was there.
 * Files that are cut short, gone or misplaced may look like a write that never completed, or like an
   older log: the start is refused, or works, but never ends in a traceback.
+* "a copy is a copy": resealed for another cluster it holds what the original does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kvstore import Machine
-from raft import JournalCorrupt, Node, NodeConfig, Refused, SnapshotCorrupt
+from raft import (
+    JournalCorrupt,
+    Node,
+    NodeConfig,
+    Refused,
+    SnapshotCorrupt,
+    records,
+    snapshots,
+)
 from raft.journal import Journal
 from tests.simulation.disk import SNAP, WAL, MemberDisk
 
@@ -53,6 +62,25 @@ def spoil(member: Member) -> None:
         if damage is flip_a_bit and _found(disk, segment_bytes) != truth:
             detail = f"member {member.id} starts from another state after this: {what}"
             member.world.accuse("damage is found", detail)
+
+
+def reseal(member: Member) -> None:
+    """Make a copy of a member's disk another cluster's; raises Violation."""
+    if member.journal.damaged:
+        return  # is refused, before anything is copied
+    segment_bytes = member.world.mood.segment_bytes
+    disk = member.disk.clone()
+    truth = _found(disk, segment_bytes)
+    apart = replace(truth.identity, cluster_id=truth.identity.cluster_id + 1)
+    for path, _size in disk.files():
+        if path.endswith(".log"):
+            disk.overwrite(path, records.resealed(disk.content(path), apart))
+        elif path.endswith(snapshots.SUFFIX):
+            disk.overwrite(path, snapshots.resealed(disk.content(path), apart))
+    if _found(disk, segment_bytes) != replace(truth, identity=apart):
+        detail = f"a copy of member {member.id} for another cluster is none"
+        member.world.accuse("a copy is a copy", detail)
+    snapshots.SnapshotStore(disk, SNAP, identity=apart).newest()
 
 
 def _found(disk: MemberDisk, segment_bytes: int) -> Recovered:

@@ -92,15 +92,18 @@ class Guard:
         self._said = ""
 
     async def check(self) -> None:
-        """Put in place what is not; a failure is said once, until it goes right again."""
-        try:
-            for rules in self._sets:
+        """Put in place what is not; a set that fails keeps no other one from it. Failures are said
+        once, until all goes right again."""
+        failures = []
+        for rules in self._sets:
+            try:
                 await ensure(rules)
-            self._said = ""
-        except IptablesError as error:
-            if str(error) != self._said:
-                _log.error("Failed to ensure iptables rules: %s", error)
-                self._said = str(error)
+            except IptablesError as error:
+                failures.append(str(error))
+        said = "; ".join(failures)
+        if said and said != self._said:
+            _log.error("Failed to ensure iptables rules: %s", said)
+        self._said = said
 
     async def keep(self, every_s: float) -> None:
         """Check for ever."""

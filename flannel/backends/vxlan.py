@@ -249,7 +249,10 @@ class VXLAN:
 
 def vtep_mac(backend_data: str) -> str:
     """The MAC in a lease's BackendData, lower case with colons; raises LeaseError."""
-    data = gojson.parse(backend_data) if backend_data else None
+    try:
+        data = gojson.parse(backend_data) if backend_data else None
+    except gojson.JSONError as error:
+        raise LeaseError(f"BackendData cannot be read: {error}") from None
     mac, _ = data.find("VtepMAC") if isinstance(data, gojson.Fields) else (None, False)
     if not isinstance(mac, str):
         raise LeaseError("BackendData has no VtepMAC")

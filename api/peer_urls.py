@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+_GO_STRUCT: Final = r'struct { PeerURLs []string "json:\"peerURLs\"" }'
 _GO_TYPES: Final = {str: "string", bool: "bool", int: "number", float: "number", dict: "object"}
 
 
@@ -21,9 +22,6 @@ def parse(body: bytes) -> list[str]:
     if not urls:
         raise BadPeerUrls("no valid URLs given")
     return urls
-
-
-_GO_STRUCT: Final = r'struct { PeerURLs []string "json:\"peerURLs\"" }'
 
 
 def _field(body: bytes) -> list[str]:

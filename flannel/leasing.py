@@ -62,14 +62,15 @@ async def acquire_lease(
             lease = await _one_step(registry, config, attributes, previous, choose, avoided)
             if lease:
                 return Holding(lease, sent_s)
-            tries += 1
         except Faster:
-            tries += 1
+            pass
         except ClientError as error:
             if not is_passing(error):
                 raise
             _log.error("failed to acquire lease, trying again: %s", error)
             await asyncio.sleep(backoff.wait_s())
+            continue
+        tries += 1
     raise AcquireError("Max retries reached trying to acquire a subnet")
 
 

@@ -47,7 +47,14 @@ from pyetcdctl.errors import (
 )
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
-from pyetcdctl.transport import BODY_BYTES_MAX, REDIRECTS_MAX, Answer, check_index
+from pyetcdctl.transport import (
+    BODY_BYTES_MAX,
+    COMMON_HEADERS,
+    REDIRECTS_MAX,
+    Answer,
+    check_index,
+    headers_of,
+)
 from pyetcdctl.watching import Change, Watch
 
 if TYPE_CHECKING:
@@ -215,7 +222,8 @@ class AsyncClient(
             request.method,
             _url(endpoint, target),
             data=None if request.body is None else request.body.encode("utf-8", "surrogateescape"),
-            headers=self._headers(endpoint, request),
+            headers={"Host": endpoint.host_header}
+            | headers_of(request, endpoint, self._authorization),
             allow_redirects=False,
             server_hostname=self._tls.server_name or None,
         )
@@ -243,23 +251,13 @@ class AsyncClient(
             response.headers.get("Location"),
         )
 
-    def _headers(self, endpoint: Endpoint, request: Request) -> dict[str, str]:
-        headers = {"Host": endpoint.host_header}
-        if request.content_type:
-            headers["Content-Type"] = request.content_type
-        if self._authorization:
-            headers["Authorization"] = self._authorization
-        elif endpoint.credentials is not None:
-            headers["Authorization"] = dialling.basic(endpoint.credentials)
-        return headers
-
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls.context(), limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S),
                 auto_decompress=False,
-                headers={"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"},
+                headers=COMMON_HEADERS,
                 skip_auto_headers=("Content-Type", "Accept"),
                 trust_env=False,
             )

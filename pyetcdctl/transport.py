@@ -47,6 +47,23 @@ class Answer(NamedTuple):
     location: str | None = None
 
 
+COMMON_HEADERS: Final = {"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"}
+
+
+def headers_of(request: Request, endpoint: Endpoint, authorization: str) -> dict[str, str]:
+    """The headers that depend on the request, and on who asks: `authorization`, if it is not empty,
+    before the endpoint's own credentials. Raises BadCredentials.
+    """
+    headers = {}
+    if request.content_type:
+        headers["Content-Type"] = request.content_type
+    if authorization:
+        headers["Authorization"] = authorization
+    elif endpoint.credentials is not None:
+        headers["Authorization"] = dialling.basic(endpoint.credentials)
+    return headers
+
+
 def check_index(request: Request, index: str | None) -> None:
     """Raise IndexBehind for an answer whose X-Etcd-Index is behind what the request knows."""
     if index and index.isdecimal() and int(index) < request.known_index:
@@ -121,7 +138,7 @@ class Transport:
             self._on_request(request.method, url, request.body)
         endpoint, target = dialling.split(url)
         key = f"{endpoint.scheme}://{endpoint.authority}"
-        headers = self._headers(endpoint, request)
+        headers = COMMON_HEADERS | headers_of(request, endpoint, self._authorization)
         kept = self._kept.pop(key, None)
         if kept is not None and kept.is_over:
             kept.close()
@@ -157,16 +174,6 @@ class Transport:
 
     def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
         return _Connection(dialling.dial(endpoint, patience.left_s, self._tls))
-
-    def _headers(self, endpoint: Endpoint, request: Request) -> dict[str, str]:
-        headers = {"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"}
-        if request.content_type:
-            headers["Content-Type"] = request.content_type
-        if self._authorization:
-            headers["Authorization"] = self._authorization
-        elif endpoint.credentials is not None:
-            headers["Authorization"] = dialling.basic(endpoint.credentials)
-        return headers
 
 
 class _Silent(Exception):

@@ -29,16 +29,11 @@ _logger = logging.getLogger("etcdserver")
 async def catch_up(node: Node[Reply], timeout_s: float) -> None:
     """Wait until a local read shows all that was ever acknowledged, but not longer than that."""
     barrier = node.read_barrier()
-    barrier.add_done_callback(_heed)
+    # If it fails later, nobody needs to hear of it.
+    barrier.add_done_callback(asyncio.Future.exception)
     await asyncio.wait([barrier], timeout=timeout_s)
     if not barrier.done():
         _logger.warning("there is no leader yet: serving reads of what this member knows")
-
-
-def _heed(done: asyncio.Future[None]) -> None:
-    """Nobody needs to hear of a failure."""
-    if not done.cancelled():
-        done.exception()
 
 
 async def announce(node: Node[Reply], config: Config) -> None:

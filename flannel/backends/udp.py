@@ -20,9 +20,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
 from flannel.backends.backend import BackendError
-from flannel.backends.upkeep import CHECK_S, Upkeep, gone
+from flannel.backends.upkeep import Upkeep, gone, keep
 from flannel.interfaces import External
-from flannel.kernel import Kernel, KernelError, Link, Route
+from flannel.kernel import Kernel, Link, Route
 from flannel.lease import Lease
 from flannel.tun import Tun, TunError
 
@@ -155,16 +155,7 @@ class UDP:
         loop.add_reader(self._tun.descriptor, self._send, self._tun, self._socket, ended)
         loop.add_reader(self._socket, self._receive, self._tun, self._socket)
         try:
-            said = ""
-            while not ended.done():
-                await asyncio.wait([ended], timeout=CHECK_S)
-                try:
-                    await self._put_right()
-                    said = ""
-                except KernelError as error:
-                    if str(error) != said:
-                        _log.error("Checking %s: %s", self._tun.name, error)
-                        said = str(error)
+            await keep(self._tun.name, self._put_right, ended)
             raise gone(self._tun.name)
         finally:
             loop.remove_reader(self._tun.descriptor)

@@ -5,12 +5,14 @@ others have learnt it, its MAC; what was added beside that is left alone. A devi
 cannot be put back, for with it went its ways: that ends the run.
 """
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from flannel.backends.backend import BackendError
-from flannel.kernel import Kernel, Link
+from flannel.kernel import Kernel, KernelError, Link
 
 CHECK_S = 5.0
 """How long a change by hand stays."""
@@ -50,6 +52,22 @@ class Upkeep:
         if not found.is_up:
             await kernel.set_up(found)
             _log.warning("%s had been switched off: it is on again", name)
+
+
+async def keep(
+    name: str, put_right: Callable[[], Awaitable[None]], ended: asyncio.Future[None]
+) -> None:
+    """Put a device right until it has `ended`; a failure is said once, until all is well again."""
+    said = ""
+    while not ended.done():
+        await asyncio.wait([ended], timeout=CHECK_S)
+        try:
+            await put_right()
+            said = ""
+        except KernelError as error:
+            if str(error) != said:
+                _log.error("Checking %s: %s", name, error)
+                said = str(error)
 
 
 def gone(name: str) -> BackendError:

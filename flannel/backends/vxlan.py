@@ -23,7 +23,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import gojson
 from flannel.backends.gateways import Subnets, remove_orphans
-from flannel.backends.upkeep import CHECK_S
+from flannel.backends.upkeep import keep
 from flannel.backends.vxlan_device import MAC_BYTES, Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
@@ -149,17 +149,12 @@ class VXLAN:
 
     async def run(self) -> None:
         """Put back what somebody has removed or changed (a device that was down has no routes)."""
-        said = ""
-        while True:
-            await asyncio.sleep(CHECK_S)
-            try:
-                await self._device.put_right()
-                await self._recover()
-                said = ""
-            except KernelError as error:
-                if str(error) != said:
-                    _log.error("Checking %s: %s", self._device.name, error)
-                    said = str(error)
+        never = asyncio.get_running_loop().create_future()
+        await keep(self._device.name, self._put_right, never)
+
+    async def _put_right(self) -> None:
+        await self._device.put_right()
+        await self._recover()
 
     async def _recover(self) -> None:
         routes = {(one.destination, one.gateway) for one in await self.kernel.routes()}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from bench.others import process_seconds
 from tests.cluster.client import Broken, Client, Late, NotSent
 from tests.cluster.network import Place
 from tests.cluster.programs import Program
@@ -168,8 +169,7 @@ class Member:
 
     def cpu_seconds(self) -> float:
         """User and system time the process has taken so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return process_seconds(Path(f"/proc/{self.pid}/stat").read_text())
 
 
 def variable(name: str) -> str:

@@ -1,12 +1,16 @@
-"""A store of each kind, running while the tests of a module run."""
+"""A store of each kind, running while the tests of a module run; a host with one."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from flannel.registry import Registry
 from pyetcdctl import AsyncClient
-from tests.flannel.stores import Operator
+from tests.flannel import kernel_scene
+from tests.flannel.hosts import Host
+from tests.flannel.kernel_scene import Scene
+from tests.flannel.stores import Operator, WireStore
 from tests.oracle.process import Pyetcd, RealEtcd, Server
 
 KINDS: tuple[type[Server], ...] = (RealEtcd, Pyetcd)
@@ -37,3 +41,17 @@ async def client(server: Server) -> AsyncIterator[AsyncClient]:
 def registry(client: AsyncClient, operator: Operator) -> Registry:
     """The leases below the test's prefix."""
     return Registry(client, operator.prefix)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, WireStore]]:
+    """One host and one store, for all tests of this module."""
+    with kernel_scene.place("pyetcd", tmp_path_factory.mktemp("store")) as made:
+        yield made
+
+
+@pytest.fixture
+def scene(place: tuple[Host, WireStore], tmp_path: Path) -> Iterator[Scene]:
+    """A clean host with an operator's own prefix."""
+    with kernel_scene.scene(*place, tmp_path) as made:
+        yield made

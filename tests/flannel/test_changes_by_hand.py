@@ -3,18 +3,13 @@
 Method: the real program; `ip` and `bridge` beside it.
 """
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
+from bench.others import process_seconds
 from tests.clients.waiting import until
-from tests.flannel import kernel_scene
-from tests.flannel.hosts import Host, as_root
+from tests.flannel.hosts import as_root
 from tests.flannel.kernel_scene import MAC, ROUTE_200, ROUTE_203, Scene
-from tests.flannel.stores import WireStore
 
 pytestmark = as_root
 
@@ -22,24 +17,9 @@ SECONDS = 12.0
 """More than the recheck takes, less than twice."""
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, WireStore]]:
-    """One host and one store, for all tests of this module."""
-    with kernel_scene.place("pyetcd", tmp_path_factory.mktemp("store")) as made:
-        yield made
-
-
-@pytest.fixture
-def scene(place: tuple[Host, WireStore], tmp_path: Path) -> Iterator[Scene]:
-    """A clean host with an operator's own prefix."""
-    with kernel_scene.scene(*place, tmp_path) as made:
-        yield made
-
-
 def cpu_s(pid: int) -> float:
     """Seconds of processor time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return process_seconds(Path(f"/proc/{pid}/stat").read_text())
 
 
 def test_udp_whose_device_is_deleted(scene: Scene) -> None:

@@ -6,7 +6,6 @@ forwarding entries are compared with those recorded on a host of the real daemon
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,13 +26,6 @@ def place(
 ) -> Iterator[tuple[Host, WireStore]]:
     """One host and one store, for all tests of this module."""
     with kernel_scene.place(request.param, tmp_path_factory.mktemp("store")) as made:
-        yield made
-
-
-@pytest.fixture
-def scene(place: tuple[Host, WireStore], tmp_path: Path) -> Iterator[Scene]:
-    """A clean host with an operator's own prefix."""
-    with kernel_scene.scene(*place, tmp_path) as made:
         yield made
 
 

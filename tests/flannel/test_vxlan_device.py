@@ -4,16 +4,10 @@ Method: the real program on a host that has such a device, and the fault that ke
 """
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.clients.waiting import until
-from tests.flannel import kernel_scene
 from tests.flannel.hosts import Host, as_root
 from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
-from tests.flannel.stores import WireStore
 
 pytestmark = as_root
 
@@ -23,20 +17,6 @@ holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 holder.bind(("0.0.0.0", 8472))
 time.sleep(600)
 """
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, WireStore]]:
-    """One host and one store, for all tests of this module."""
-    with kernel_scene.place("pyetcd", tmp_path_factory.mktemp("store")) as made:
-        yield made
-
-
-@pytest.fixture
-def scene(place: tuple[Host, WireStore], tmp_path: Path) -> Iterator[Scene]:
-    """A clean host with an operator's own prefix."""
-    with kernel_scene.scene(*place, tmp_path) as made:
-        yield made
 
 
 def device(host: Host) -> str:

@@ -12,7 +12,7 @@ log; tests and tools drive it directly.
 from kvstore.errors import EtcdError
 from kvstore.event import Event
 from kvstore.machine import Machine, UnknownFormat
-from kvstore.members import Member, cluster_version, is_bootstrapped, is_removed, register
+from kvstore.members import Member, birth_of, cluster_version, is_removed, register
 from kvstore.paths import KEY_BYTES_MAX, KEY_DEPTH_MAX
 from kvstore.store import Reply, Store, error_reply
 from kvstore.watch import Watcher
@@ -28,9 +28,9 @@ __all__ = [
     "Store",
     "UnknownFormat",
     "Watcher",
+    "birth_of",
     "cluster_version",
     "error_reply",
-    "is_bootstrapped",
     "is_removed",
     "register",
 ]

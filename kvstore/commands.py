@@ -104,11 +104,15 @@ class RemoveMember(msgspec.Struct, tag="member-remove", array_like=True, frozen=
 
 
 class PublishMember(msgspec.Struct, tag="member-publish", array_like=True, frozen=True, gc=False):
-    """Record the name and client URLs a member has started with (index +1)."""
+    """Record the name and client URLs a member has started with (index +1).
+
+    `birth` is that of its log (raft.births), 0 for none.
+    """
 
     id: int
     name: str
     client_urls: tuple[str, ...]
+    birth: int = 0
 
 
 class SetClusterVersion(msgspec.Struct, tag="version", array_like=True, frozen=True, gc=False):

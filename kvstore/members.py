@@ -7,7 +7,8 @@ Laws:
   one each, removing counts two (contract/keys.md section 8).
 * Paths and JSON are etcd's own: members/<id>/raftAttributes, members/<id>/attributes and
   removed_members/<id>.
-* An id that was removed stays removed: it is remembered for ever.
+* An id that was removed stays removed: it is remembered for ever. So is the birth of its log that a
+  member was first published with (raft.births).
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ class _RaftAttributes(msgspec.Struct, rename="camel"):
     peer_urls: tuple[str, ...] = msgspec.field(name="peerURLs", default=())
 
 
-class _Attributes(msgspec.Struct):
+class _Attributes(msgspec.Struct, omit_defaults=True):
     name: str = ""
     client_urls: tuple[str, ...] = msgspec.field(name="clientURLs", default=())
+    birth: int = 0
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -73,9 +75,10 @@ def removed(command: RemoveMember) -> tuple[Delete, Create]:
     )
 
 
-def published(command: PublishMember) -> Set:
+def published(tree: Tree, command: PublishMember) -> Set:
     """The write by which a started member tells its name and client URLs."""
-    attributes = _Attributes(command.name, command.client_urls)
+    birth = birth_of(tree, command.id) or command.birth
+    attributes = _Attributes(command.name, command.client_urls, birth)
     return Set(_key(command.id, b"attributes"), msgspec.json.encode(attributes))
 
 
@@ -91,9 +94,10 @@ def register(tree: Tree) -> list[Member]:
     return sorted((_member(tree, key) for key in keys or ()), key=lambda member: member.id)
 
 
-def is_bootstrapped(tree: Tree, member_id: int) -> bool:
-    """Tell whether a member with this id has been started: then it had data, and said its name."""
-    return _key(member_id, b"attributes") in tree.nodes
+def birth_of(tree: Tree, member_id: int) -> int:
+    """Return the birth of its log that a member was first published with, 0 for none."""
+    node = tree.nodes.get(_key(member_id, b"attributes"))
+    return msgspec.json.decode(node.value, type=_Attributes).birth if node else 0
 
 
 def is_removed(tree: Tree, member_id: int) -> bool:

@@ -175,7 +175,7 @@ class Store:
                 for write in members.removed(command):
                     self.apply(write)
             case PublishMember() if not members.is_removed(self.tree, command.id):
-                self.apply(members.published(command))
+                self.apply(members.published(self.tree, command))
             case SetClusterVersion() if command.version != members.cluster_version(self.tree):
                 self.apply(members.version_set(command))
         return Reply(200, self.index, b"")

@@ -28,7 +28,6 @@ from raft.errors import (
     STOPPED,
     TOO_MANY,
     ChangeRefused,
-    DataLost,
     ProposalFailed,
 )
 from raft.messages import (
@@ -47,6 +46,7 @@ from raft.reads import Reads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from raft.births import Births
     from raft.clock import Clock, ClusterClock
     from raft.core import Timing
     from raft.engine import Engine
@@ -92,6 +92,7 @@ class Driver(Generic[ReplyT]):
         request_timeout_ms: int,
         applied: int,
         is_removed: Callable[[int], bool],
+        births: Births,
         on_applied: Callable[[], None],
         traffic: Traffic,
         on_configured: Callable[[tuple[batch.Peer, ...]], None],
@@ -104,6 +105,7 @@ class Driver(Generic[ReplyT]):
         one is in force; `on_removed` when another member says that we are none.
         """
         self._engine = engine
+        self._births = births
         self._log = log
         self._journal = journal
         self._machine = machine
@@ -297,18 +299,15 @@ class Driver(Generic[ReplyT]):
             self._guarded(self._receive, member, message)
             self.wake()
 
-    def connected(self, member: int, *, knows_us: bool) -> None:
+    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
         if not self._stopped:
             self._news = True
-            self._guarded(self._greet, member, knows_us)
+            self._guarded(self._greet, member, birth, knows_us)
             self.wake()
 
-    def _greet(self, member: int, knows_us: bool) -> None:
-        """Begin to talk with a member, unless it knows of promises that we have forgotten."""
-        if knows_us and self._log.is_new:
-            raise DataLost(
-                f"peer {member:x} knows that this member was started before, and there is no data"
-            )
+    def _greet(self, member: int, birth: int, knows_us: int) -> None:
+        """Begin to talk with a member, unless one of us remembers what the other has lost."""
+        self._births.compare(member, birth, knows_us)
         self._engine.connected(member)
 
     def disconnected(self, member: int) -> None:

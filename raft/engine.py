@@ -13,18 +13,21 @@ Laws:
   only the answer to the latest probe counts [L6].
 * Nothing of a snapshot ever reaches the core [S3, S4]; what is sent ahead is bounded [P6].
 * A follower that does not have what it acknowledged ends; with less than a majority of promises
-  that are remembered, nothing that was acknowledged would be safe.
+  that are remembered, nothing that was acknowledged would be safe. A founder that has nothing
+  votes only for who can rule out that it has forgotten (`births`).
 * What promises something (an acknowledgement, a vote, a request for votes) goes into `held` and may
   leave only when all that is in the journal's buffer is on disk; the rest goes into `outbox`.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from raft.core import Core
 from raft.election import ElectionTimer
 from raft.errors import Contradicted, DataLost, SafetyViolation
+from raft.log import FIRST_INDEX
 from raft.messages import (
     Append,
     Appended,
@@ -42,12 +45,15 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from raft.births import Births
     from raft.clock import Clock
     from raft.core import Timing
     from raft.log import Log
     from raft.messages import Message
 
 _NS_PER_MS = 1_000_000
+
+_logger = logging.getLogger("raft")
 
 # No member has this id.
 _NOBODY = 0
@@ -65,12 +71,14 @@ class Engine:
         timing: Timing,
         clock: Clock,
         chance: random.Random,
+        births: Births,
         has_room: Callable[[int], bool],
     ) -> None:
         """`applied`: where the state machine stands; `has_room`: for so many bytes of entries."""
         self.me = me
         self._log = log
         self._clock = clock
+        self._births = births
         self._has_room = has_room
         self._heartbeat_ns = timing.heartbeat_ms * _NS_PER_MS
         self._election_ns = timing.election_ms * _NS_PER_MS
@@ -91,6 +99,7 @@ class Engine:
         self._granted: set[int] = set()
         self._pre_term = 0
         self._by_request = False
+        self._has_abstained = False
         # As a leader.
         self._progress: dict[int, Progress] = {}
         self._sent_index = 0
@@ -313,9 +322,17 @@ class Engine:
         if self._is_majority(self._granted):
             self._campaign(by_request=False)
             return
-        last = (self._log.last_index, self._log.last_term)
-        question = AskVote(self._pre_term, *last, pre=True, transfer=False)
-        self.outbox.extend((member, question) for member in self._others)
+        log = self._log
+        for member in self._others:
+            question = AskVote(
+                self._pre_term,
+                log.last_index,
+                log.last_term,
+                pre=True,
+                transfer=False,
+                without_you=self._births.began_without(member, self._voters),
+            )
+            self.outbox.append((member, question))
 
     def _campaign(self, *, by_request: bool) -> None:
         self._pre_term = 0
@@ -346,6 +363,9 @@ class Engine:
 
     def _on_ask_vote(self, member: int, message: AskVote) -> None:
         core, log = self._core, self._log
+        if self._is_untried and message.last_index > FIRST_INDEX and not message.without_you:
+            self._abstain(member, message)
+            return
         current = (message.last_term, message.last_index) >= (log.last_term, log.last_index)
         now_ns = self._clock.monotonic_ns()
         content = self.is_leader or self._timer.hears_leader(now_ns)
@@ -367,9 +387,27 @@ class Engine:
                 return
         self.outbox.append((member, Vote(self.term, False, False)))
 
+    @property
+    def _is_untried(self) -> bool:
+        """Whether it is a founder that has nothing yet, and neither voted nor followed anybody."""
+        return self._log.is_founders and self.term == self._log.last_term
+
+    def _abstain(self, member: int, question: AskVote) -> None:
+        """Give no vote, since we do not know whether we are new or have forgotten something."""
+        if not self._has_abstained:
+            self._has_abstained = True
+            _logger.warning(
+                "no vote for %x: it has data, this member has none and might have lost some, and"
+                " %x cannot rule it out; waiting for another member",
+                member,
+                member,
+            )
+        self.outbox.append((member, Vote(self.term, False, question.pre)))
+
     def _on_vote(self, member: int, message: Vote) -> None:
         if not message.granted:
-            if message.term > self.term:
+            # Who is untried keeps the term that shows it.
+            if message.term > self.term and not self._is_untried:
                 self._core.step_down(message.term)
             return
         if member not in self._voters or member in self._granted:
@@ -527,6 +565,7 @@ class Engine:
                     message["last_log_term"],
                     pre=False,
                     transfer=self._by_request,
+                    without_you=self._births.began_without(member, self._voters),
                 )
                 self.held.append((member, question))
             case "next_node_idx" | "request_vote":

@@ -91,9 +91,9 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         return self.entries[-1][1]
 
     @property
-    def is_new(self) -> bool:
-        """Whether there is nothing in it yet that came from a leader."""
-        return self.last_index <= FIRST_INDEX
+    def is_founders(self) -> bool:
+        """Whether it holds what a founder begins with, and nothing else."""
+        return self.last_index == FIRST_INDEX
 
     @property
     def last_term(self) -> int:

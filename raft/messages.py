@@ -74,13 +74,17 @@ class Beaten(msgspec.Struct, tag="beaten", array_like=True, frozen=True, gc=Fals
 
 
 class AskVote(msgspec.Struct, tag="ask-vote", array_like=True, frozen=True, gc=False):
-    """Please vote for me in this term. `pre`: would you? `transfer`: the leader asked me to."""
+    """Please vote for me in this term. `pre`: would you? `transfer`: the leader asked me to.
+
+    `without_you`: the cluster began without the receiver, as far as the sender knows.
+    """
 
     term: int
     last_index: int
     last_term: int
     pre: bool
     transfer: bool
+    without_you: bool = False
 
 
 class Vote(msgspec.Struct, tag="vote", array_like=True, frozen=True, gc=False):

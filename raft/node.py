@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from raft import batch, pin
+from raft.births import Births
 from raft.clock import Clock, ClusterClock, SystemClock
 from raft.compaction import TRAILING_COMMANDS, Compactor
 from raft.core import Timing
@@ -99,6 +100,7 @@ class Node(Generic[ReplyT]):
         transport: PeerTransport | None = None,
         chance: random.Random | None = None,
         is_removed: Callable[[int], bool] = lambda _member: False,
+        birth_of: Callable[[int], int] = lambda _member: 0,
         on_removed: Callable[[], None] = lambda: None,
         force_new: Callable[[tuple[batch.Peer, ...]], list[bytes]] | None = None,
     ) -> None:
@@ -107,7 +109,7 @@ class Node(Generic[ReplyT]):
         An identity alone, without data, is that of a member that joins. `force_new` makes this
         member the only one: given the others, it returns the commands that record their removal.
         `is_removed` tells whether an id was a member's once; `on_removed` is called, once, when
-        this member has learnt that it was.
+        this member has learnt that it was. `birth_of` tells which birth of a member is on record.
 
         Raises Refused, JournalCorrupt, SnapshotCorrupt or OSError if that cannot be done.
         """
@@ -132,6 +134,7 @@ class Node(Generic[ReplyT]):
         if recovered.repaired:
             _logger.warning("%s", recovered.repaired)
         self.identity = recovered.identity
+        self._births = Births(self.identity, birth_of)
         self._snapshots = SnapshotStore(
             self._disk, config.snapshot_directory, identity=self.identity
         )
@@ -206,6 +209,7 @@ class Node(Generic[ReplyT]):
             timing=config.timing,
             clock=self._clock,
             chance=self._chance,
+            births=self._births,
             has_room=lambda size_bytes: self._driver.has_room(size_bytes),
         )
         self._driver: Driver[ReplyT] = Driver(
@@ -221,6 +225,7 @@ class Node(Generic[ReplyT]):
             request_timeout_ms=config.request_timeout_ms,
             applied=self._base,
             is_removed=self._is_removed,
+            births=self._births,
             on_applied=self._applied,
             traffic=self.traffic,
             on_configured=self._on_configured,

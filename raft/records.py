@@ -26,7 +26,7 @@ It does not: open files, know what the records add up to (outline.py), or repair
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from struct import Struct
 from typing import Final
 
@@ -36,6 +36,7 @@ Entry = tuple[bytes, int, int]
 """(data, index, term): PySyncObj's own order, so that its slices need no copies."""
 
 SECTOR_BYTES: Final = 512
+BIRTH_BITS: Final = 32
 HEADER_BYTES: Final = 512
 ALIGN_BYTES: Final = 16
 ENTRY_DATA_MAX_BYTES: Final = 256 << 20
@@ -47,7 +48,7 @@ STATE: Final = 3
 MARK: Final = 4
 
 _MAGIC: Final = b"pyetcdJ\n"
-_HEADER: Final = Struct("<8sIIQQQQQQQ")  # the second I is reserved, zero
+_HEADER: Final = Struct("<8sIIQQQQQQQ")
 _CRC: Final = Struct("<I")
 _SEED: Final = Struct("<QQQ")
 _HEAD: Final = Struct("<IIII")
@@ -79,10 +80,15 @@ class Damage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose log this is: uint64 ids of the cluster and the member."""
+    """Whose log this is: uint64 ids of the cluster and the member.
+
+    `birth` is a number of BIRTH_BITS drawn when the log was begun, 0 if none was; it tells two logs
+    of one member apart (raft/births.py) and makes nobody somebody else.
+    """
 
     cluster_id: int
     member_id: int
+    birth: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class SegmentHeader:
         fields = _HEADER.pack(
             _MAGIC,
             FORMAT_VERSION,
-            0,
+            self.identity.birth,
             self.identity.cluster_id,
             self.identity.member_id,
             self.sequence,
@@ -122,17 +128,17 @@ def decode_header(buffer: bytes) -> SegmentHeader:
     """Read a segment's header, or raise Damage."""
     if len(buffer) < HEADER_BYTES:
         raise Damage(len(buffer), "the file ends inside the segment header")
-    magic, version, reserved, cluster, member, *numbers = _HEADER.unpack_from(buffer)
+    magic, version, birth, cluster, member, *numbers = _HEADER.unpack_from(buffer)
     if magic != _MAGIC:
         raise Damage(0, "this is not a journal segment (bad magic)")
     (crc,) = _CRC.unpack_from(buffer, _HEADER.size)
     if crc != crc32c(buffer[: _HEADER.size]):
         raise Damage(0, "the segment header's checksum does not match")
-    if version != FORMAT_VERSION or reserved:
+    if version != FORMAT_VERSION:
         raise Damage(0, f"format version {version} is not known to this release")
     if any(buffer[_HEADER.size + _CRC.size : HEADER_BYTES]):
         raise Damage(_HEADER.size + _CRC.size, "the segment header's padding is not zero")
-    return SegmentHeader(Identity(cluster, member), *numbers)
+    return SegmentHeader(Identity(cluster, member, birth), *numbers)
 
 
 def segment_seed(identity: Identity, sequence: int) -> int:
@@ -277,7 +283,8 @@ def resealed(buffer: bytes, identity: Identity) -> bytes:
     header = decode_header(buffer)
     seed = segment_seed(identity, header.sequence)
     result = bytearray(buffer)
-    result[:HEADER_BYTES] = replace(header, identity=identity).encode()
+    heir = replace(identity, birth=header.identity.birth)
+    result[:HEADER_BYTES] = replace(header, identity=heir).encode()
     scan = SegmentScan(buffer, segment_seed(header.identity, header.sequence))
     at = scan.end
     for _record in scan:

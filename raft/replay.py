@@ -166,6 +166,8 @@ def _check_header(result: Replay, header: SegmentHeader, path: str) -> None:
             f"{header.identity.cluster_id:x}, not of member {expected.member_id:x} of cluster "
             f"{expected.cluster_id:x}; start with the data directory that belongs to this member"
         )
+    if result.segments and expected is not None and header.identity.birth != expected.birth:
+        raise Damage(0, "the header is of another log of this member than the segments before it")
     result.identity = header.identity
     if int(os.path.basename(path)[:16], 16) != header.sequence:
         raise Damage(0, f"the header says that this is segment {header.sequence}")

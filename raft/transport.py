@@ -27,10 +27,11 @@ class Listener(Protocol):
     def received(self, member: int, message: Message) -> None:
         """A message from a member; any id of this cluster that was not removed."""
 
-    def connected(self, member: int, *, knows_us: bool) -> None:
+    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
         """Messages can be exchanged with the member from now on.
 
-        `knows_us`: it says that we had data once.
+        `birth`: by which it says it is known, `knows_us`: by which it knows us; 0: by none (see
+        `raft.births`).
         """
 
     def disconnected(self, member: int) -> None:

@@ -5,7 +5,7 @@ Laws:
 * A member is announced once its name and client URLs are committed, at each start anew; it is tried
   until it succeeds.
 * It does not ask for that before a leader's entries are on its own disk. So one that is known by
-  name and has no data has lost it (raft/driver.py, kvstore.is_bootstrapped).
+  name and has no data has lost it, and so has one that is known by another birth (raft.births).
 * The cluster's version is set once in the life of a cluster, by the leader; that is why a fresh
   cluster of N members is at index 2N + 1.
 """
@@ -13,9 +13,9 @@ Laws:
 import asyncio
 import logging
 
-from kvstore import Machine, Reply, cluster_version
+from kvstore import Machine, Reply, birth_of, cluster_version
 from kvstore.commands import PublishMember, SetClusterVersion, encode
-from raft import Node, ProposalFailed
+from raft import DataLost, Node, ProposalFailed
 from server.options.config import Config
 from server.version import CLUSTER_VERSION
 
@@ -36,8 +36,11 @@ async def catch_up(node: Node[Reply], timeout_s: float) -> None:
         _logger.warning("there is no leader yet: serving reads of what this member knows")
 
 
-async def announce(node: Node[Reply], config: Config) -> None:
-    """Wait for a leader, and have this member's name and client URLs committed."""
+async def announce(node: Node[Reply], machine: Machine, config: Config) -> None:
+    """Wait for a leader, and have this member's name, client URLs and birth committed.
+
+    Raises DataLost if the birth was another one before.
+    """
     said = False
     while True:
         try:
@@ -48,8 +51,10 @@ async def announce(node: Node[Reply], config: Config) -> None:
                 _logger.warning("still waiting for a leader; this member is not announced yet")
             said = True
     client_urls = tuple(url.text for url in config.advertise_client_urls)
-    publish = PublishMember(node.identity.member_id, config.name, client_urls)
-    await _commit(node, encode(publish))
+    me = node.identity
+    await _commit(node, encode(PublishMember(me.member_id, config.name, client_urls, me.birth)))
+    if birth_of(machine.store.tree, me.member_id) != me.birth:
+        raise DataLost("the members know this one by data that is not here")
     _logger.info("published name %s and client URLs %s", config.name, ", ".join(client_urls))
 
 

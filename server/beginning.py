@@ -7,12 +7,13 @@ there. Nothing is written here. A member with data never comes this way.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kvstore.commands import AddMember, encode
+from raft import BIRTH_BITS, Identity, Peer
 from raft import Bootstrap as FirstEntry
-from raft import Identity, Peer
 from server import url_sets
 from server.identity import Bootstrap, BootstrapError, Member, bootstrap, candidacy, hex_id
 from server.options.config import Config
@@ -57,7 +58,7 @@ async def _found(config: Config, resolve: Resolve) -> Beginning:
             raise BootstrapError(f"member {hex_id(cluster.local.id)} has already been bootstrapped")
     peers = tuple(Peer(member.id, member.peer_urls) for member in cluster.members)
     commands = [encode(AddMember(peer.id, peer.urls)) for peer in peers]
-    identity = Identity(cluster.cluster_id, cluster.local.id)
+    identity = Identity(cluster.cluster_id, cluster.local.id, _birth())
     return Beginning(identity, FirstEntry(peers, commands))
 
 
@@ -83,7 +84,12 @@ async def _join(config: Config, resolve: Resolve) -> Beginning:
     )
     if not is_compatible(versions):
         raise BootstrapError("incompatible with current running cluster")
-    return Beginning(Identity(existing.id, local.id), None)
+    return Beginning(Identity(existing.id, local.id, _birth()), None)
+
+
+def _birth() -> int:
+    """Draw the number that tells the log to be begun from any other one."""
+    return secrets.randbits(BIRTH_BITS) or 1
 
 
 def _other_urls(cluster: Bootstrap) -> list[str]:

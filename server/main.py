@@ -10,7 +10,7 @@ import sys
 
 import uvloop
 
-from raft import IdentityMismatch, JournalCorrupt, Refused, SnapshotCorrupt
+from raft import DataLost, IdentityMismatch, JournalCorrupt, Refused, SnapshotCorrupt
 from server import backup, log, options
 from server.datadir import DataDirError, open_data_dir
 from server.identity import BootstrapError
@@ -24,6 +24,7 @@ _STARTUP_FAILURES = (
     BootstrapError,
     CannotListen,
     DataDirError,
+    DataLost,
     IdentityMismatch,
     JournalCorrupt,
     OSError,

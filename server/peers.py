@@ -25,14 +25,14 @@ class Peers:
         timing: Timing,
         *,
         is_removed: Callable[[int], bool],
-        is_bootstrapped: Callable[[int], bool],
+        birth_of: Callable[[int], int],
         fallback: Callable[[], asyncio.Protocol],
         version: str,
     ) -> None:
         """`fallback` makes the protocol of connections that are no member's."""
         self._timing = timing
         self._is_removed = is_removed
-        self._is_bootstrapped = is_bootstrapped
+        self._birth_of = birth_of
         self._fallback = fallback
         self._version = version
         self._mesh: Mesh | None = None
@@ -44,7 +44,7 @@ class Peers:
             incarnation=secrets.randbits(63) or 1,
             timing=self._timing,
             is_removed=self._is_removed,
-            is_bootstrapped=self._is_bootstrapped,
+            birth_of=self._birth_of,
             fallback=self._fallback,
             version=self._version,
         )

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from api import App, Backend, Versions, client_app, metrics_app, peer_app
-from kvstore import Machine, Reply, is_bootstrapped, is_removed
+from kvstore import Machine, Reply, birth_of, is_removed
 from kvstore.commands import RemoveMember, encode
 from raft import Contradicted, DataLost, Node, NodeConfig, Peer, Timing
 from server import hosts, log, systemd
@@ -63,7 +63,7 @@ class Process:
         self._peers = Peers(
             self._timing,
             is_removed=self._is_removed,
-            is_bootstrapped=lambda number: is_bootstrapped(self._machine.store.tree, number),
+            birth_of=self._birth_of,
             fallback=self._peer_http,
             version=ETCD_VERSION,
         )
@@ -121,7 +121,7 @@ class Process:
         if knows_something:
             await catch_up(node, _PATIENCE * self._timing.election_ms / 1000)
             await self._serve_clients(backend, clients, metrics)
-        await announce(node, self._config)
+        await announce(node, self._machine, self._config)
         await agree_on_version(node, self._machine)
         if not knows_something:
             await self._serve_clients(backend, clients, metrics)
@@ -155,6 +155,7 @@ class Process:
             on_fatal=_die,
             transport=self._peers,
             is_removed=self._is_removed,
+            birth_of=self._birth_of,
             on_removed=lambda: _settle(removed),
             force_new=_removals if self._is_forced else None,
         )
@@ -171,6 +172,9 @@ class Process:
 
     def _is_removed(self, number: int) -> bool:
         return is_removed(self._machine.store.tree, number)
+
+    def _birth_of(self, number: int) -> int:
+        return birth_of(self._machine.store.tree, number)
 
     def _peer_http(self) -> asyncio.Protocol:
         assert self._peer_app is not None

@@ -9,7 +9,8 @@
     X-Server-Version: 3.4.23                    X-Raft-To: 728866d04211ed8c
     X-Raft-To: 49216416b08ac00                  X-Raft-Incarnation: 2a
     X-Raft-Incarnation: 51bd3f0e9a7c2244
-    X-Raft-Knows: addressee                     X-Raft-Knows: addressee
+    X-Raft-Birth: 9a02d4e1                      X-Raft-Birth: 1c77f05b
+    X-Raft-Knows: 1c77f05b                      X-Raft-Knows: 9a02d4e1
     X-Raft-Dial: 7
     X-Raft-Seen: 2a/3
 
@@ -35,7 +36,6 @@ HEAD_END: Final = b"\r\n\r\n"
 # A request that begins otherwise is no member's.
 REQUEST_START: Final = b"GET /raft/pyetcd "
 
-_ADDRESSEE: Final = "addressee"
 _REQUEST_LINE: Final = b"GET /raft/pyetcd HTTP/1.1"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9])(?: [ -~\t]*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -64,7 +64,8 @@ class Hello:
 
     `incarnation` is drawn anew at each start of a member; `dial` numbers its attempts to connect,
     upwards; `seen` is the incarnation and dial of the other side's last attempt that had reached
-    it, None for none. `knows` tells that the sender knows of data that the addressee had once.
+    it, None for none. `birth` is the sender's, once it is on record, and `knows` the addressee's,
+    as far as it is; 0 for none (raft.births).
     """
 
     cluster_id: int
@@ -73,7 +74,8 @@ class Hello:
     incarnation: int
     dial: int
     seen: tuple[int, int] | None
-    knows: bool
+    birth: int
+    knows: int
     version: str
 
 
@@ -81,14 +83,15 @@ class Hello:
 class Welcome:
     """The connection is taken up: what the other side says of itself and of whom it believes us.
 
-    `knows` is as in a Hello.
+    `birth` and `knows` are as in a Hello.
     """
 
     cluster_id: int
     sender: int
     wanted: int
     incarnation: int
-    knows: bool
+    birth: int
+    knows: int
     version: str
 
 
@@ -134,13 +137,14 @@ def read_answer(head: bytes) -> Welcome | Declined:
                 _id(fields, "x-server-from"),
                 _id(fields, "x-raft-to"),
                 _id(fields, "x-raft-incarnation"),
-                _knows(fields),
+                _optional_id(fields, "x-raft-birth"),
+                _optional_id(fields, "x-raft-knows"),
                 _version(fields),
             )
         return Declined(
             status,
-            _id(fields, "x-etcd-cluster-id") if "x-etcd-cluster-id" in fields else None,
-            _id(fields, "x-server-from") if "x-server-from" in fields else None,
+            _optional_id(fields, "x-etcd-cluster-id") or None,
+            _optional_id(fields, "x-server-from") or None,
         )
     except _BadHead as error:
         raise BadAnswer(str(error)) from error
@@ -168,7 +172,8 @@ def read_request(head: bytes) -> Hello:
             _id(fields, "x-raft-incarnation"),
             _dial(_field(fields, "x-raft-dial")),
             _seen(fields["x-raft-seen"]) if "x-raft-seen" in fields else None,
-            _knows(fields),
+            _optional_id(fields, "x-raft-birth"),
+            _optional_id(fields, "x-raft-knows"),
             _version(fields),
         )
     except _BadHead as error:
@@ -209,14 +214,15 @@ def _upgrade() -> str:
 
 def _identity(who: Hello | Welcome) -> str:
     version = f"X-Server-Version: {who.version}\r\n" if who.version else ""
-    knows = f"X-Raft-Knows: {_ADDRESSEE}\r\n" if who.knows else ""
+    birth = f"X-Raft-Birth: {who.birth:x}\r\n" if who.birth else ""
+    knows = f"X-Raft-Knows: {who.knows:x}\r\n" if who.knows else ""
     return (
         f"X-Etcd-Cluster-ID: {who.cluster_id:x}\r\n"
         f"X-Server-From: {who.sender:x}\r\n"
         f"{version}"
         f"X-Raft-To: {who.wanted:x}\r\n"
         f"X-Raft-Incarnation: {who.incarnation:x}\r\n"
-        f"{knows}"
+        f"{birth}{knows}"
     )
 
 
@@ -252,6 +258,10 @@ def _id(fields: dict[str, str], name: str) -> int:
     return int(value, 16)
 
 
+def _optional_id(fields: dict[str, str], name: str) -> int:
+    return _id(fields, name) if name in fields else 0
+
+
 def _dial(value: str) -> int:
     if not _NUMBER.fullmatch(value):
         raise _BadHead("the number of a dial is none")
@@ -263,13 +273,6 @@ def _seen(value: str) -> tuple[int, int]:
     if not _ID.fullmatch(incarnation):
         raise _BadHead("the header x-raft-seen is malformed")
     return int(incarnation, 16), _dial(dial)
-
-
-def _knows(fields: dict[str, str]) -> bool:
-    value = fields.get("x-raft-knows")
-    if value not in (None, _ADDRESSEE):
-        raise _BadHead("the header x-raft-knows is malformed")
-    return value is not None
 
 
 def _version(fields: dict[str, str]) -> str:

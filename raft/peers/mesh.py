@@ -22,6 +22,7 @@ from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from raft.births import Births
 from raft.messages import encode
 from raft.peers import collision, handshake
 from raft.peers.collision import Origin
@@ -57,7 +58,7 @@ class Mesh:
         incarnation: int,
         timing: Timing,
         is_removed: Callable[[int], bool],
-        is_bootstrapped: Callable[[int], bool],
+        birth_of: Callable[[int], int],
         fallback: Callable[[], asyncio.Protocol] | None = None,
         version: str = "",
         context: ssl.SSLContext | None = None,
@@ -65,15 +66,15 @@ class Mesh:
     ) -> None:
         """`incarnation` is a random number above 0, drawn anew at each start of the process.
 
-        `is_removed` tells whether a member id is gone for good, `is_bootstrapped` whether it is
-        known to have had data. `fallback` makes the protocol of connections that are no member's
+        `is_removed` tells whether a member id is gone for good, `birth_of` which birth of a member
+        is on record. `fallback` makes the protocol of connections that are no member's
         (404 without it). `version` is shown to other members. `context` is what https URLs are
         dialed with.
         """
         self._identity = identity
         self._incarnation = incarnation
         self._is_removed = is_removed
-        self._is_bootstrapped = is_bootstrapped
+        self._births = Births(identity, birth_of)
         self._version = version
         self._context = context
         self._pace = Pace.of(timing)
@@ -164,7 +165,8 @@ class Mesh:
             me.member_id,
             hello.sender,
             self._incarnation,
-            self._is_bootstrapped(hello.sender),
+            self._births.shown,
+            self._births.known(hello.sender),
             self._version,
         )
         transport.write(handshake.welcome(answer))
@@ -219,7 +221,8 @@ class Mesh:
             incarnation=self._incarnation,
             dial=self._dials,
             seen=seen,
-            knows=self._is_bootstrapped(member),
+            birth=self._births.shown,
+            knows=self._births.known(member),
             version=self._version,
         )
 
@@ -271,7 +274,9 @@ class Mesh:
             _logger.warning("peer %x became inactive (it has connected anew)", member)
             self._notices.append(lambda listener: listener.disconnected(member))
         _logger.info("peer %x became active (version %s)", member, peer.version or "unknown")
-        self._tell(lambda listener: listener.connected(member, knows_us=peer.knows))
+        self._tell(
+            lambda listener: listener.connected(member, birth=peer.birth, knows_us=peer.knows)
+        )
         return link
 
     def received(self, link: Link, message: Message) -> None:

@@ -69,7 +69,7 @@ async def test_a_member_is_announced_until_it_is_known(caplog: pytest.LogCapture
         {},
     )
     with mock.patch("server.announcing._RETRY_S", 0):
-        await announce(as_node(node), options.config)
+        await announce(as_node(node), node.machine, options.config)
     (member,) = register(node.machine.store.tree)
     assert (member.name, member.client_urls) == ("m1", ("http://b:1", "http://c:1"))
     assert (node.barriers, node.proposals) == (3, 3)

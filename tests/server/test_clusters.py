@@ -122,10 +122,52 @@ def test_a_member_that_lost_its_data_does_not_go_on() -> None:
         until(lambda: emptied.full_log().count(starts) == 2, "nobody tells it", emptied)
         behind.launch()
         assert emptied.ended() == 1
-        assert "knows that this member was started before, and there is no data" in emptied.log()
+        assert "was started before, and its data of then is not here" in emptied.log()
         assert "remove it from the cluster and add it anew" in emptied.log()
         leader.start()
         until(lambda: "node" in behind.see("/v2/keys/precious?quorum=true"), "the write is there")
+
+
+def test_a_founder_that_comes_late_makes_a_majority() -> None:
+    """Goal: the third of three founders, started for the first time when one of the others has died
+    already, counts at once: writes go on, and what was written is there. Method: as it says."""
+    with cluster(3) as members:
+        first, second, third = members
+        for member in members:
+            member.kill()
+            shutil.rmtree(member.data_dir)
+        start([first, second])
+        assert first.put("/a", "1").status == 201
+        first.kill()
+        third.start()
+        assert third.put("/b", "1").status == 201
+        assert "node" in third.see("/v2/keys/a?quorum=true")
+        assert "node" in second.see("/v2/keys/b?quorum=true")
+
+
+def test_what_a_majority_that_begins_anew_has_lost_is_kept_by_the_third() -> None:
+    """Goal: two of three members that are given empty disks and are started as founders make a new
+    cluster under the old ids; the third one does not silently become a part of it: it ends, says
+    what to do, and has its data still. Method: as it says; it is started twice."""
+    with cluster(3) as members:
+        assert members[0].put("/precious", "1").status == 201
+        third = members[2]
+        until(lambda: "node" in third.see("/v2/keys/precious"), "it has the write")
+        for member in members:
+            member.kill()
+        for member in members[:2]:
+            shutil.rmtree(member.data_dir)
+        start(members[:2])
+        assert "node" not in members[0].see("/v2/keys/precious?quorum=true")
+        for _ in range(2):
+            third.launch()
+            assert third.ended() == 1
+            assert "has lost the data by which this member knows it" in third.log()
+            assert "keep it" in third.log()
+        assert members[0].put("/b", "1").status == 201
+        third.args += ("--force-new-cluster",)
+        third.start()
+        assert "node" in third.see("/v2/keys/precious")
 
 
 def test_reads_after_a_crash_of_all_show_what_was_acknowledged() -> None:

@@ -31,7 +31,7 @@ def peers() -> Peers:
     return Peers(
         timing,
         is_removed=lambda _member: False,
-        is_bootstrapped=lambda _member: False,
+        birth_of=lambda _member: 0,
         fallback=Greeter,
         version="3.4.23",
     )

@@ -115,6 +115,8 @@ class JournalWatch:
         # Up to where the snapshot goes that was read last, or marked in the journal.
         self.snapshot_index = 0
         self.lost = False
+        # What was durable when the disk was lost.
+        self.had = View()
         self._journals = journals
         # What is not durable yet: by the chunk it was taken with, then what is only buffered.
         self._taken: list[tuple[int, list[Operation]]] = []
@@ -142,6 +144,7 @@ class JournalWatch:
 
     def wiped(self) -> None:
         """Nothing of it is left, and what comes now counts for nobody."""
+        self.had = self.durable
         self.told, self.durable = View(), View()
         self.votes = {}
         self.snapshot_index = 0
@@ -261,11 +264,11 @@ class Journals:
         self.on_created(watch, found, index, term)
 
     def durable_on(self, index: int, term: int) -> set[int]:
-        """The members on whose disk an entry is, whatever happens to them now."""
+        """The members on whose disk an entry is, or was when they lost it."""
         return {
             member
             for member, watch in self.members.items()
-            if not watch.lost and watch.durable.holds(index, term)
+            if (not watch.lost and watch.durable.holds(index, term)) or watch.had.holds(index, term)
         }
 
 

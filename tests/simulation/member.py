@@ -18,9 +18,10 @@ import random
 import traceback
 from typing import TYPE_CHECKING
 
-from kvstore import Reply, is_bootstrapped, is_removed
+from kvstore import Reply, birth_of, is_removed
 from kvstore.commands import AddMember, PublishMember, RemoveMember, SetClusterVersion, encode
 from raft import (
+    BIRTH_BITS,
     Bootstrap,
     DataLost,
     Identity,
@@ -105,13 +106,13 @@ class Life:
         )
         self.machine = WatchedMachine(world.canon, member.journal, spend=world.loop.spend)
         self.transport = Transport(
-            world.network, member.id, self.process, self._is_removed, self.knows
+            world.network, member.id, self.process, self._is_removed, lambda: self.node._births
         )
         self.node: Node[Reply]
 
-    def knows(self, number: int) -> bool:
-        """Whether its state machine knows that another member was started once."""
-        return is_bootstrapped(self.machine.store.tree, number)
+    def birth_of(self, number: int) -> int:
+        """By which birth its state machine knows a member; 0 for none."""
+        return birth_of(self.machine.store.tree, number)
 
     def _is_removed(self, number: int) -> bool:
         return is_removed(self.machine.store.tree, number)
@@ -133,7 +134,7 @@ class Life:
                 segment_bytes=mood.segment_bytes,
                 timing=mood.timing,
             ),
-            identity=None if has_data else Identity(CLUSTER_ID, member.id),
+            identity=None if has_data else Identity(CLUSTER_ID, member.id, member.birth()),
             bootstrap=Bootstrap(tuple(founders), commands) if founders else None,
             on_fatal=self._die,
             clock=self.clocks,
@@ -141,6 +142,7 @@ class Life:
             transport=self.transport,
             chance=random.Random(member.luck.random()),
             is_removed=self._is_removed,
+            birth_of=self.birth_of,
             on_removed=self._removed,
             force_new=_removals if force_new else None,
         )
@@ -230,6 +232,11 @@ class Member:
         # Where it has asked for its name to be recorded.
         self.publications: list[Operation] = []
 
+    def birth(self) -> int:
+        """Draw the number of a log that is begun now."""
+        seed = f"{self.world.seed}/{self.id}/birth/{self.lives}"
+        return random.Random(seed).getrandbits(BIRTH_BITS) or 1
+
     @property
     def up(self) -> bool:
         """Whether it runs (or is stopped, but not dead)."""
@@ -293,7 +300,9 @@ class Member:
                         return
             name, urls = f"member{self.id}", (f"http://member{self.id}:2379",)
             record = self.world.clients.record
-            self.publications.append(record(self, PublishMember(self.id, name, urls)))
+            self.publications.append(
+                record(self, PublishMember(self.id, name, urls, life.node.identity.birth))
+            )
             if self.lives == 1:
                 record(self, SetClusterVersion("3.4.0"))
 

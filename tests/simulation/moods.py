@@ -134,7 +134,7 @@ MOODS: Final[dict[str, Mood]] = {
             "forgetful",
             weather=_ROUGH,
             snapshot_count=50,
-            faults=_HARSH | {"boot": 0.6, "wipe": 0.4, "replace": 0.4},
+            faults=_HARSH | {"boot": 0.6, "wipe": 0.3, "forget": 0.3, "replace": 0.4},
         ),
         Mood("crowd", members=(5, 6, 7), steps=50, weather=_ROUGH, faults=_HARSH),
         Mood(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from raft import Peer
+    from raft.births import Births
     from raft.messages import Message
     from raft.transport import Listener
     from tests.simulation.loop import Process, VirtualLoop
@@ -224,14 +225,14 @@ class Network:
             caller, called = called, caller
         connection = self._connections[pair] = Connection(*pair)
         self.counts["connections"] += 1
-        called.soon(called.accept, connection, caller, caller.is_bootstrapped(called.me))
+        called.soon(called.accept, connection, caller, caller.introduction(called.me))
 
     def accepted(self, connection: Connection, caller: Transport, called: Transport) -> None:
         """The called end has answered the door."""
         delay_ns = self._delay_ns(self.link(called.me, caller.me))
         at_ns = max(self.loop.now_ns + delay_ns, connection.last_ns[called.me] + 1)
         connection.last_ns[called.me] = at_ns
-        caller.at(at_ns, caller.opened, connection, called.is_bootstrapped(caller.me))
+        caller.at(at_ns, caller.opened, connection, called.introduction(caller.me))
 
     def turned_away(self, connection: Connection, caller: Transport) -> None:
         """The called end does not want the caller any more: it was removed."""
@@ -321,9 +322,9 @@ class Transport:
         me: int,
         process: Process,
         is_removed: Callable[[int], bool],
-        is_bootstrapped: Callable[[int], bool],
+        births: Callable[[], Births],
     ) -> None:
-        """`is_removed`, `is_bootstrapped`: what the member's state machine says of another one."""
+        """`is_removed`, `births`: what the member's state machine says of others."""
         self.me = me
         self.members: frozenset[int] = frozenset()
         self.open: dict[int, Connection] = {}
@@ -331,7 +332,7 @@ class Transport:
         self._network = network
         self._process = process
         self._is_removed = is_removed
-        self.is_bootstrapped = is_bootstrapped
+        self._births = births
         self._listener: Listener | None = None
 
     # -- PeerTransport ----------------------------------------------------------------------
@@ -379,17 +380,23 @@ class Transport:
         """Have something done by the member's process as soon as it can."""
         self.at(self._network.loop.now_ns, function, *args)
 
-    def accept(self, connection: Connection, caller: Transport, knows_us: bool) -> None:
-        """Be called by another member, who knows of data that we had once, or does not."""
+    def introduction(self, other: int) -> tuple[int, int]:
+        """What this end says to another one: by which birth it is known itself, and the other."""
+        return self._births().shown, self._births().known(other)
+
+    def accept(
+        self, connection: Connection, caller: Transport, introduction: tuple[int, int]
+    ) -> None:
+        """Be called by another member, who says which births it knows."""
         if connection.broken or self._listener is None:
             return
         if self._is_removed(caller.me):
             self._network.turned_away(connection, caller)
             return
-        self.opened(connection, knows_us)
+        self.opened(connection, introduction)
         self._network.accepted(connection, caller, self)
 
-    def opened(self, connection: Connection, knows_us: bool) -> None:
+    def opened(self, connection: Connection, introduction: tuple[int, int]) -> None:
         """A connection has come to be."""
         if connection.broken or self._listener is None:
             return
@@ -398,7 +405,8 @@ class Transport:
             self._listener.disconnected(other)
         self.open[other] = connection
         self._since[other] = self._network.loop.time()
-        self._listener.connected(other, knows_us=knows_us)
+        birth, knows_us = introduction
+        self._listener.connected(other, birth=birth, knows_us=knows_us)
 
     def turned_away(self) -> None:
         """Be told that this member was removed."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from raft import Peer
+from raft import Identity, Peer
+from raft.births import Births
 from raft.messages import Beat, Message
 from tests.simulation.loop import MS, NS_PER_S, Process, VirtualLoop
 from tests.simulation.network import Network, Transport, Weather
@@ -31,15 +32,15 @@ class Listener:
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
-        self.known_to: dict[int, bool] = {}
+        self.births: dict[int, tuple[int, int]] = {}
 
     def received(self, member: int, message: Message) -> None:
         assert isinstance(message, Beat)
         self.told.append(("received", member, message.round))
 
-    def connected(self, member: int, *, knows_us: bool) -> None:
+    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
         self.told.append(("connected", member))
-        self.known_to[member] = knows_us
+        self.births[member] = birth, knows_us
 
     def disconnected(self, member: int) -> None:
         self.told.append(("disconnected", member))
@@ -62,7 +63,8 @@ class Room:
         self.transports: dict[int, Transport] = {}
         self.processes: dict[int, Process] = {}
         self.removed: set[int] = set()
-        self.bootstrapped: set[int] = set()
+        # By which birth a member is on record; its own is its number.
+        self.births: dict[int, int] = {}
         for number in range(1, members + 1):
             self.enter(number, members)
         self.pass_time()
@@ -71,8 +73,10 @@ class Room:
         """Let a member come, or come again."""
         process = self.processes[number] = Process(self.loop, str(number))
         listener = self.listeners[number] = Listener()
-        is_removed, is_bootstrapped = self.removed.__contains__, self.bootstrapped.__contains__
-        transport = Transport(self.network, number, process, is_removed, is_bootstrapped)
+        births = Births(Identity(1, number, number), lambda other: self.births.get(other, 0))
+        transport = Transport(
+            self.network, number, process, self.removed.__contains__, lambda: births
+        )
         self.transports[number] = transport
         process.run(transport.start, listener)
         others = [Peer(n, ()) for n in range(1, members + 1) if n != number]
@@ -207,14 +211,15 @@ def test_strangers_may_come_and_the_unwanted_are_let_go(room: Room) -> None:
     assert not room.network.connected(1, 2)
 
 
-def test_each_end_says_whether_it_knows_the_other(room: Room) -> None:
-    """Goal: whoever connects hears whether the other end knows that it had data once. Method: one
-    of two is known to the other; a new connection."""
-    room.bootstrapped.add(1)
+def test_each_end_says_which_births_it_knows(room: Room) -> None:
+    """Goal: whoever connects hears by which birth the other end is known, and by which it is.
+    Method: one of two is on record, the other one by another birth than its own; a new connection.
+    """
+    room.births |= {1: 1, 2: 77}
     room.network.reset(1, 2)
     room.pass_time()
-    assert room.listeners[1].known_to == {2: True}
-    assert room.listeners[2].known_to == {1: False}
+    assert room.listeners[1].births == {2: (0, 1)}
+    assert room.listeners[2].births == {1: (1, 77)}
 
 
 def arrival_ns(*others: int) -> int:

@@ -103,6 +103,17 @@ class Ledger:
         """Whether the removal of a member was recorded here."""
         return removal(member) in self.commands
 
+    def birth_of(self, member: int) -> int:
+        """By which birth a member was first recorded here, 0 for none."""
+        beginning = publication(member, 0).removesuffix(b"0")
+        found = (each for each in self.commands if each.startswith(beginning))
+        return int(next(found, b" 0").rpartition(b" ")[2])
+
+
+def publication(member: int, birth: int) -> bytes:
+    """The command that records by which birth a member is known."""
+    return b"published %d %d" % (member, birth)
+
 
 def removal(member: int) -> bytes:
     """The command that records that a member was removed."""
@@ -175,6 +186,8 @@ class Delegate:
         self.gates: list[Gate] = []
         # How often it has learnt that it was removed.
         self.gone = 0
+        # How many logs it has begun.
+        self.births = 0
         self._assembly = assembly
         self.up = False
 
@@ -186,11 +199,13 @@ class Delegate:
         bootstrap = None
         if self.founders:
             bootstrap = Bootstrap(tuple(map(peer, self.founders)), [b"founded"])
+        if not has_data:
+            self.births += 1
         chance: random.Random = Even()
         self.node: Node[int] = Node(
             self.machine,
             NodeConfig(WAL, SNAP, **{"segment_bytes": SEGMENT_BYTES, **config}),
-            identity=None if has_data else Identity(CLUSTER_ID, self.id),
+            identity=None if has_data else Identity(CLUSTER_ID, self.id, self.births),
             bootstrap=None if has_data else bootstrap,
             on_fatal=self.fatal.append,
             clock=self.clock,
@@ -198,6 +213,7 @@ class Delegate:
             transport=self.transport,
             chance=chance,
             is_removed=self.machine.is_removed,
+            birth_of=self.machine.birth_of,
             on_removed=self._go,
         )
         self.node.start()
@@ -268,8 +284,6 @@ class Assembly:
         self.held: set[tuple[int, int]] = set()
         self._connected: set[tuple[int, int]] = set()
         self._config = config
-        # Of whom others know that it had data.
-        self.started: set[int] = set()
 
     def __getitem__(self, member: int) -> Delegate:
         return self.members[member]
@@ -370,10 +384,15 @@ class Assembly:
         if (one, other) in self._connected:
             return
         self._connected |= {(one, other), (other, one)}
-        for me, them in ((one, other), (other, one)):
+        said = {me: self[me].node._births for me in (one, other)}
+        notices = [
+            (me, them, said[them].shown, said[them].known(me))
+            for me, them in ((one, other), (other, one))
+        ]
+        for me, them, birth, knows_us in notices:
             listener = self[me].transport.listener
             if listener is not None:
-                listener.connected(them, knows_us=me in self.started)
+                listener.connected(them, birth=birth, knows_us=knows_us)
 
     def disconnect(self, one: int, other: int) -> None:
         """Break the connection of two members; what is on its way is lost."""

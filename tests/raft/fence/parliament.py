@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from raft import batch, messages
 from raft.batch import Batch, Peer
+from raft.births import Births
 from raft.core import Timing
 from raft.engine import Engine
 from raft.journal import Identity, Journal, Recovered
@@ -78,6 +79,8 @@ class Seat:
     clock: HandClock = field(default_factory=HandClock)
     disk: SimulatedDisk = field(default_factory=SimulatedDisk)
     has_room: bool = True
+    # What it has on record of all members' births.
+    births: dict[int, int] = field(default_factory=dict)
     # (term, data) by index, as of the last sync.
     on_disk: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     # What was applied in this life, by index, and what waits for its own sync.
@@ -114,6 +117,7 @@ class Seat:
             timing=TIMING,
             clock=self.clock,
             chance=Even(),
+            births=Births(Identity(CLUSTER_ID, self.id), lambda member: self.births.get(member, 0)),
             has_room=lambda _size_bytes: self.has_room,
         )
         self.applied, self.committed = {}, deque()

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from raft import DataLost
+from raft import Contradicted, DataLost
 from raft.messages import Appended, Beat, Vote
-from tests.raft.fence.assembly import Delegate, MortalDisk, assembled, until
+from tests.raft.fence.assembly import (
+    Assembly,
+    Delegate,
+    MortalDisk,
+    assembled,
+    publication,
+    until,
+)
 from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
 from tests.raft.member import WAL, within
 
@@ -30,6 +37,13 @@ def copy_of(disk: MortalDisk) -> MortalDisk:
     return copy
 
 
+async def publish(house: Assembly, leader: int, *members: int) -> None:
+    """Put on record by which births members are known."""
+    for member in members:
+        birth = house[member].node.identity.birth
+        await within(house[leader].propose(publication(member, birth)))
+
+
 def the_loss(delegate: Delegate) -> str:
     """What a member said of its loss when it ended."""
     [error] = delegate.fatal
@@ -47,8 +61,8 @@ async def test_who_has_nothing_and_is_known_votes_for_nobody(founders: tuple[int
     """
     async with assembled(A, B, C) as house:
         await house.elect(A)
+        await publish(house, A, A, B, C)
         await house.same()
-        house.started |= {A, B, C}
         await house.crash(B)
         await within(house[A].propose(b"precious"))
         await house.same(A, C)
@@ -63,7 +77,7 @@ async def test_who_has_nothing_and_is_known_votes_for_nobody(founders: tuple[int
         await house[B].ticked()
         assert not house.take(C, B, Vote)
         assert not house[B].node.status.is_leader
-        assert "there is no data" in the_loss(house[C])
+        assert "was started before, and its data of then is not here" in the_loss(house[C])
 
         house.restart(A)
         house.connect(A, B)
@@ -78,13 +92,124 @@ async def test_who_was_never_started_is_let_in() -> None:
     """
     async with assembled(A, B, C) as house:
         await house.elect(A)
+        await publish(house, A, A, B, C)
         await house.same()
-        house.started |= {A, B, C}
         await house.crash(C)
         house.restart(C)
         house.heal()
         await within(house[A].propose(b"k1"))
         await house.same()
+
+
+async def test_who_has_nothing_helps_nobody_who_may_have_missed_it() -> None:
+    """Goal: a write that A and B acknowledged survives that A is down and B has lost its disk while
+    C, which has been away since before B was known, is all that B finds. Method: C, with a leader's
+    first entries, asks B again and again; then A comes back, and B learns what it has lost.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await publish(house, A, A)
+        await house.same()
+        await house.crash(C)
+        await publish(house, A, B)
+        await within(house[A].propose(b"precious"))
+        await house.same(A, B)
+        await house.crash(A)
+        await house.crash(B)
+        forget(house[B], founders=(A, B, C))
+        house.restart(C)
+        house.restart(B)
+        house.connect(B, C)
+        for _ in range(3):
+            house[C].pass_time(2 * ELECTION_MS)
+            house[B].pass_time(2 * ELECTION_MS)
+            await house[C].ticked()
+        assert not house[C].node.status.is_leader
+        assert not house[B].node.status.is_leader
+        house.restart(A)
+        house.connect(A, B)
+        assert "its data of then is not here" in the_loss(house[B])
+        house.connect(A, C)
+        await house.elect(A, C)
+        await house.same(A, C)
+        assert house[C].has(b"precious")
+
+
+async def test_a_founder_that_comes_late_counts_as_soon_as_the_others_have_begun() -> None:
+    """Goal: two of three founders begin, one of them dies, and the third one is started for the
+    first time: these two are a majority and go on. Method: as it says, with the two on record.
+    """
+    async with assembled(A, B, C) as house:
+        await house.crash(C)
+        forget(house[C], founders=(A, B, C))
+        await house.elect(A, B)
+        await publish(house, A, A, B)
+        await within(house[A].propose(b"k1"))
+        await house.same(A, B)
+        await house.crash(A)
+        house.restart(C)
+        house.connect(B, C)
+        await house.elect(B, C)
+        await within(house[B].propose(b"k2"))
+        await house.same(B, C)
+        assert house[C].has(b"k1")
+
+
+@pytest.mark.parametrize("founders", [(A, B), (A, B, C)])
+async def test_founders_go_on_with_a_leader_that_fell_at_once(founders: tuple[int, ...]) -> None:
+    """Goal: two founders (of two, or of three of whom the third is not there) elect one that falls
+    when its first entry is on its own disk alone: they can elect it again. Method: what it sends
+    after its election is lost, and it is restarted.
+    """
+    async with assembled(*founders) as house:
+        if C in founders:
+            await house.crash(C)
+        house.hold((A, B))
+        house[A].pass_time(2 * ELECTION_MS)
+        await until(lambda: "AskVote" in house.kinds(A, B), "A asks B whether it would")
+        house.deliver(A, B)
+        await until(lambda: "AskVote" in house.kinds(A, B), "A asks B for its vote")
+        house.deliver(A, B)
+        await until(lambda: house[A].node.status.is_leader, "A leads")
+        await until(lambda: house[A].node._log.durable == 2, "its first entry is on its disk")
+        await house.crash(A)
+        assert house[B].node._log.last_index == 1
+        house.restart(A)
+        house.flow()
+        house.connect(A, B)
+        await house.elect(A, B)
+        await within(house[A].propose(b"k1"))
+        await house.same(A, B)
+
+
+async def test_what_a_majority_that_began_anew_has_lost_is_not_overwritten() -> None:
+    """Goal: two of three founders lose their disks and begin a new cluster under the old ids; the
+    third one, whose log has other entries at equal indexes and terms, is not led by them: it ends,
+    and says that it may have what nobody else has. Method: as it says.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await publish(house, A, A, B, C)
+        await within(house[A].propose(b"precious"))
+        await house.same()
+        for member in (A, B, C):
+            await house.crash(member)
+        for member in (A, B):
+            forget(house[member], founders=(A, B, C))
+            house.restart(member)
+        house.connect(A, B)
+        await house.elect(A, B)
+        await publish(house, A, A, B)
+        await within(house[A].propose(b"worthless"))
+        await house.same(A, B)
+        house.restart(C)
+        house.heal()
+        [error] = house[C].fatal
+        assert isinstance(error, Contradicted)
+        assert "keep it" in str(error)
+        house[C].up = False
+        await within(house[A].propose(b"more"))
+        await house.same(A, B)
 
 
 async def test_who_was_set_back_is_told_by_its_leader() -> None:

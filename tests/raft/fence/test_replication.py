@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from raft.batch import NO_OP
+from raft.births import Births
 from raft.engine import Engine
 from raft.errors import SafetyViolation
 from raft.journal import Identity, Recovered
@@ -702,6 +703,7 @@ def test_catching_up_hands_out_a_little_at_a_time() -> None:
         timing=TIMING,
         clock=clock,
         chance=Even(),
+        births=Births(recovered.identity, lambda _member: 0),
         has_room=lambda _size_bytes: True,
     )
     for member in (B, C):

@@ -32,8 +32,8 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
         self.messages: dict[int, list[Message]] = {}
-        # By member: whether it said, when it last connected, that it knows of data we had.
-        self.known_to: dict[int, bool] = {}
+        # By member: which births it told when it last connected, its own and ours.
+        self.births: dict[int, tuple[int, int]] = {}
         self.on_received: Callable[[int, Message], object] = lambda _member, _message: None
         self.on_connected: Callable[[int], object] = lambda _member: None
 
@@ -42,10 +42,10 @@ class Ear:
         self.messages.setdefault(member, []).append(message)
         self.on_received(member, message)
 
-    def connected(self, member: int, *, knows_us: bool) -> None:
+    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
         """Note it."""
         self.heard.append(("connected", member))
-        self.known_to[member] = knows_us
+        self.births[member] = birth, knows_us
         self.on_connected(member)
 
     def disconnected(self, member: int) -> None:
@@ -80,16 +80,18 @@ class Station:
     ) -> None:
         self.member = member
         self.removed: set[int] = set()
-        self.bootstrapped: set[int] = set()
+        # What it has on record of all members' births.
+        self.births: dict[int, int] = {}
+        self.birth = 0xB000 + member
         self.ear = Ear()
         chance = random.Random(seed)
         self.incarnation = chance.getrandbits(63) | 1
         self.mesh = Mesh(
-            Identity(cluster, member),
+            Identity(cluster, member, self.birth),
             incarnation=self.incarnation,
             timing=timing,
             is_removed=self.removed.__contains__,
-            is_bootstrapped=self.bootstrapped.__contains__,
+            birth_of=lambda number: self.births.get(number, 0),
             fallback=fallback,
             version="3.4.23",
             chance=chance,
@@ -139,7 +141,8 @@ class Station:
             "incarnation": 77,
             "dial": 1,
             "seen": None,
-            "knows": False,
+            "birth": 0,
+            "knows": 0,
             "version": "3.4.23",
         }
         return request(Hello(**(fields | changes)), f"127.0.0.1:{self.port}")  # type: ignore[arg-type]

@@ -57,16 +57,19 @@ async def taken_up(
 
 @pytest.mark.parametrize("dialing", [1, 2])
 @on_both_loops
-async def test_each_side_says_whether_it_knows_the_other(dialing: int) -> None:
-    """Goal: a member hears, whoever dialed, whether the other side knows that it had data once.
-    Method: two members, of whom one is known and one of the two dials."""
+async def test_each_side_says_what_it_knows_of_births(dialing: int) -> None:
+    """Goal: a member hears, whoever dialed, by which birth the other side is on record, and by
+    which one it is itself. Method: two members; one of them is on record with the other one, by
+    another birth than its own, and the other one with itself."""
     one, other = Station(1), Station(2)
     async with opened(one, other):
-        other.bootstrapped.add(1)
+        one.births |= {1: one.birth + 1}
+        other.births |= {1: 77, 2: other.birth}
         caller, called = (one, other) if dialing == 1 else (other, one)
         caller.knows(called)
         await until(lambda: one.is_connected(other) and other.is_connected(one), "connected")
-        assert (one.ear.known_to, other.ear.known_to) == ({2: True}, {1: False})
+        assert one.ear.births == {2: (other.birth, 77)}
+        assert other.ear.births == {1: (0, 0)}
 
 
 # -- messages ---------------------------------------------------------------------------------
@@ -273,7 +276,7 @@ async def test_a_request_that_crossed_ours_is_refused_and_remembered() -> None:
 
     async def take_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(HEAD_END)
-        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, knows=False, version="")))
+        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, birth=0, knows=0, version="")))
         streams.append((reader, writer))
 
     server = await asyncio.start_server(take_up, "127.0.0.1", 0)

@@ -45,7 +45,7 @@ async def test_members_talk_inside_tls(tmp_path: Path) -> None:
             incarnation=random.getrandbits(63) | 1,
             timing=TIMING,
             is_removed=lambda _member: False,
-            is_bootstrapped=lambda _member: False,
+            birth_of=lambda _member: 0,
             context=client_context,
         )
         for member in ears

@@ -61,6 +61,23 @@ async def look(kernel: Kernel) -> Host:
     return Host(await kernel.links(), await kernel.addresses(), await kernel.routes())
 
 
+async def find_again(kernel: Kernel, external: External) -> Link:
+    """The interface that has the address now: the same one, or one made, or given it, since. Raises
+    InterfaceError if there is none, or it is switched off."""
+    name, address = external.link.name, external.address
+    owners = {one.index for one in await kernel.addresses() if one.address == address}
+    link = await kernel.link(name)
+    if link is None or link.index not in owners:
+        found = [one for one in await kernel.links() if one.index in owners] if owners else []
+        if not found:
+            how = "has not the address" if link else "is not there, and no other one has"
+            raise InterfaceError(f"interface {name} {how} {address}")
+        link = found[0]
+    if not link.is_up:
+        raise InterfaceError(f"interface {link.name} is switched off")
+    return link
+
+
 async def own_addresses(kernel: Kernel, external: External) -> list[IPv4Interface]:
     """Addresses of this host, with the lengths of their wires, that a new lease must not cover.
     Those of flannel's devices and of bridges are no reason: they are, or were, of a lease."""

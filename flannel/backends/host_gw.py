@@ -1,24 +1,22 @@
 """host-gw: a route to each other host's subnet through that host; all are on one wire.
 
 Laws: the only kernel state is these routes; a route to the same subnet by another way is replaced;
-every ten seconds what is missing is added again.
+every five seconds what is missing is added again, through the interface that has our address by
+then: it may have been made anew, or the address have moved to a bridge.
 """
 
-import asyncio
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network
 
+from flannel import interfaces
 from flannel.backends.backend import BackendError
 from flannel.backends.gateways import Subnets, remove_orphans
+from flannel.backends.upkeep import keep, put_back
 from flannel.interfaces import External
-from flannel.kernel import Kernel, KernelError, Route
+from flannel.kernel import Kernel, Link, Route
 from flannel.lease import Lease
-
-CHECK_S = 10.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -29,7 +27,12 @@ class HostGW:
     external: External
     subnets: Subnets
     kind: str = "host-gw"
-    _routes: dict[IPv4Network, Route] = field(default_factory=dict)
+    _link: Link = field(init=False)
+    """The outer interface, as it was last seen."""
+    _gateways: dict[IPv4Network, IPv4Address] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._link = self.external.link
 
     @property
     def mtu(self) -> int:
@@ -54,45 +57,45 @@ class HostGW:
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Remove routes through this interface to subnets that nobody has any more."""
-        await remove_orphans(self.kernel, self.external.link.index, self.subnets, leases)
+        await remove_orphans(self.kernel, self._link.index, self.subnets, leases)
 
     async def add(self, lease: Lease) -> None:
         """Route a subnet through its host."""
-        route = Route(lease.subnet, lease.attributes.public_ip, self.external.link.index)
-        self._routes[lease.subnet] = route
-        await self.kernel.set_route(route)
+        self._gateways[lease.subnet] = lease.attributes.public_ip
+        await self._put_up(lease.subnet)
 
     async def remove(self, lease: Lease) -> None:
         """Remove the route to a subnet."""
-        route = self._routes.pop(lease.subnet, None)
-        if route:
+        if lease.subnet in self._gateways:
+            route = self._route(lease.subnet)
+            del self._gateways[lease.subnet]
             await self.kernel.remove_route(route)
 
     async def run(self) -> None:
-        """Add again what somebody has removed (an interface that was down loses its routes)."""
-        while True:
-            await asyncio.sleep(CHECK_S)
-            try:
-                present = {
-                    (route.destination, route.gateway, route.index)
-                    for route in await self.kernel.routes()
-                }
-            except KernelError as error:
-                _log.error("Checking routes: %s", error)
-                continue
-            for route in list(self._routes.values()):
-                missing = (route.destination, route.gateway, route.index) not in present
-                # It may have been removed, rightly, while another one was set.
-                if missing and self._routes.get(route.destination) == route:
-                    await self._recover(route)
+        """Add again what is gone (an interface that was down loses its routes)."""
+        await keep(f"the routes to other hosts by {self.external.address}", self._put_right)
 
-    async def _recover(self, route: Route) -> None:
-        try:
-            await self.kernel.set_route(route)
-        except KernelError as error:
-            _log.debug("%s", error)  # was said when it was added; the way may open yet
-        else:
-            _log.info("Route recovered %s via %s", route.destination, route.gateway)
+    async def _put_right(self) -> None:
+        self._link = await interfaces.find_again(self.kernel, self.external)
+        present = {
+            (route.destination, route.gateway, route.index) for route in await self.kernel.routes()
+        }
+        wanted = [self._route(subnet) for subnet in self._gateways]
+        await put_back(
+            [
+                (route, partial(self._put_up, route.destination))
+                for route in wanted
+                if (route.destination, route.gateway, route.index) not in present
+            ]
+        )
+
+    async def _put_up(self, subnet: IPv4Network) -> None:
+        # While others were put back its lease may have gone.
+        if subnet in self._gateways:
+            await self.kernel.set_route(self._route(subnet))
+
+    def _route(self, subnet: IPv4Network) -> Route:
+        return Route(subnet, self._gateways[subnet], self._link.index)
 
     def serves(self, lease: Lease) -> bool:
         """Leases of hosts that route as we do."""

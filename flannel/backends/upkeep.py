@@ -1,18 +1,19 @@
-"""A device of ours, kept as it was made: what somebody changes by hand is put back, and said.
+"""What we put into the kernel, kept as it was made: what somebody changes is put back, and said.
 
-Laws: only what we gave it is looked at: that it is there and on, its MTU, its address and, where
-others have learnt it, its MAC; what was added beside that is left alone. A device that was deleted
-cannot be put back, for with it went its ways: that ends the run.
+Laws, of a device: only what we gave it is looked at: that it is there and on, its MTU, its address
+and, where others have learnt it, its MAC; what was added beside that is left alone. A device that
+was deleted cannot be put back, for with it went its ways: that ends the run.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from flannel.backends.backend import BackendError
-from flannel.kernel import Kernel, KernelError, Link
+from flannel.interfaces import InterfaceError
+from flannel.kernel import Kernel, KernelError, Link, Route
 
 CHECK_S = 5.0
 """How long a change by hand stays."""
@@ -54,19 +55,40 @@ class Upkeep:
             _log.warning("%s had been switched off: it is on again", name)
 
 
+class Hindered(Exception):
+    """Something cannot be put back for now; the message says why."""
+
+
+async def put_back(missing: Collection[tuple[Route, Callable[[], Awaitable[None]]]]) -> None:
+    """Put up ways that are gone, each by what does it; one that cannot be keeps no other from it.
+    Raises Hindered with the first reason."""
+    refusals = []
+    for route, put_up in missing:
+        try:
+            await put_up()
+        except KernelError as error:
+            refusals.append(str(error))
+        else:
+            _log.info("Route recovered %s via %s", route.destination, route.gateway)
+    if refusals:
+        raise Hindered(f"ways that are not put back yet: {len(refusals)}; {refusals[0]}")
+
+
 async def keep(
-    name: str, put_right: Callable[[], Awaitable[None]], ended: asyncio.Future[None]
+    name: str, put_right: Callable[[], Awaitable[None]], ended: asyncio.Future[None] | None = None
 ) -> None:
-    """Put a device right until it has `ended`; a failure is said once, until all is well again."""
+    """Put what has that name right until it has `ended`, or for ever; a failure is said once, until
+    all is well again."""
     said = ""
+    ended = ended or asyncio.get_running_loop().create_future()
     while not ended.done():
         await asyncio.wait([ended], timeout=CHECK_S)
         try:
             await put_right()
             said = ""
-        except KernelError as error:
+        except (KernelError, InterfaceError, Hindered) as error:
             if str(error) != said:
-                _log.error("Checking %s: %s", name, error)
+                _log.error("Checking %s (again every %d s): %s", name, CHECK_S, error)
                 said = str(error)
 
 

@@ -15,15 +15,17 @@ back within five seconds, and said. A device that somebody deletes ends the run:
 again makes all of it anew.
 """
 
-import asyncio
+import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from flannel import gojson
 from flannel.backends.gateways import Subnets, remove_orphans
-from flannel.backends.upkeep import keep
+from flannel.backends.upkeep import keep, put_back
 from flannel.backends.vxlan_device import MAC_BYTES, Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
@@ -81,6 +83,8 @@ class VXLAN:
         )
         self._device = Device(kernel, wanted, self.mtu, subnets.network, previous)
         self._paths: dict[IPv4Network, Path] = {}
+        self._tunnels: defaultdict[str, dict[IPv4Network, Path]] = defaultdict(dict)
+        """Those through the device, by VtepMAC."""
 
     @property
     def mtu(self) -> int:
@@ -108,7 +112,10 @@ class VXLAN:
     async def begin(self, leases: Collection[Lease]) -> None:
         """Clear the device, and the ways past it, of what no lease accounts for."""
         await remove_orphans(self.kernel, self.external.link.index, self.subnets, leases)
-        paths = [path for lease in leases if self.serves(lease) for path in self._tunnels(lease)]
+        paths = []
+        for lease in leases:
+            with contextlib.suppress(LeaseError):  # is said when it is added
+                paths.append(self._tunnel(lease))
         arp, fdb = {path.arp for path in paths}, {path.fdb for path in paths}
         routes = {(path.route.destination, path.route.gateway) for path in paths}
         for entry in await self.kernel.arp(self.link):
@@ -127,66 +134,57 @@ class VXLAN:
     async def add(self, lease: Lease) -> None:
         """Put up the way to a subnet, in place of the one that led there before."""
         path = await self._path(lease)
-        before = self._paths.get(lease.subnet)
+        before = self._forget(lease.subnet)
         if before and before != path:
             await self._take_down(before)
-        for other in self._with_mac_of(path):
+        if other := self._with_mac_of(path):
             _log.error(
                 "Hosts %s and %s have the same VtepMAC %s (was one cloned?): only one is reached",
                 other.fdb and other.fdb.address, lease.attributes.public_ip,
                 path.fdb and path.fdb.mac,
             )  # fmt: skip
         self._paths[lease.subnet] = path
+        if path.fdb:
+            self._tunnels[path.fdb.mac][lease.subnet] = path
         await self._put_up(path)
 
     async def remove(self, lease: Lease) -> None:
         """Take down the way to a subnet."""
-        path = self._paths.pop(lease.subnet, None)
+        path = self._forget(lease.subnet)
         if path:
             await self._take_down(path)
-            for other in self._with_mac_of(path):
+            if other := self._with_mac_of(path):
                 await self._put_up(other)
 
     async def run(self) -> None:
         """Put back what somebody has removed or changed (a device that was down has no routes)."""
-        never = asyncio.get_running_loop().create_future()
-        await keep(self._device.name, self._put_right, never)
+        await keep(self._device.name, self._put_right)
 
     async def _put_right(self) -> None:
         await self._device.put_right()
-        await self._recover()
-
-    async def _recover(self) -> None:
         routes = {(one.destination, one.gateway) for one in await self.kernel.routes()}
         arp = set(await self.kernel.arp(self.link))
-        fdb = set(await self.kernel.fdb(self.link))
-        for subnet, path in list(self._paths.items()):
-            # Of hosts that have, wrongly, one MAC, only one can be reached.
-            entries = {path.fdb, *(other.fdb for other in self._with_mac_of(path))}
-            is_whole = (
-                (path.route.destination, path.route.gateway) in routes
-                and (path.arp is None or path.arp in arp)
-                and (path.fdb is None or not entries.isdisjoint(fdb))
-            )
-            # It may have been removed, rightly, while another one was put up.
-            if is_whole or self._paths.get(subnet) != path:
-                continue
-            try:
-                await self._put_up(path)
-            except KernelError as error:
-                _log.debug("%s", error)  # the device may be down; it is tried again
-            else:
-                _log.info("Route recovered %s via %s", subnet, path.route.gateway)
+        wanted = {path.fdb for path in self._paths.values()}
+        # Of hosts that have, wrongly, one MAC, only one can be reached.
+        reached = {entry.mac for entry in await self.kernel.fdb(self.link) if entry in wanted}
+        await put_back(
+            [
+                (path.route, partial(self._put_up_again, subnet, path))
+                for subnet, path in self._paths.items()
+                if (path.route.destination, path.route.gateway) not in routes
+                or (path.arp and path.arp not in arp)
+                or (path.fdb and path.fdb.mac not in reached)
+            ]
+        )
+
+    async def _put_up_again(self, subnet: IPv4Network, path: Path) -> None:
+        # It may have been removed, rightly, while another one was put up.
+        if self._paths.get(subnet) == path:
+            await self._put_up(path)
 
     def serves(self, lease: Lease) -> bool:
         """Leases of hosts with a vxlan device."""
         return lease.attributes.backend_type == self.kind
-
-    def _tunnels(self, lease: Lease) -> list[Path]:
-        try:
-            return [self._tunnel(lease)]
-        except LeaseError:
-            return []  # said when it is added
 
     def _tunnel(self, lease: Lease) -> Path:
         mac = vtep_mac(lease.attributes.backend_data)
@@ -199,13 +197,18 @@ class VXLAN:
             Neighbour(lease.attributes.public_ip, mac),
         )
 
-    def _with_mac_of(self, path: Path) -> list[Path]:
-        """Ways to other hosts that have, wrongly, the same MAC."""
-        return [
-            other
-            for other in self._paths.values()
-            if other.fdb and path.fdb and other.fdb.mac == path.fdb.mac and other.fdb != path.fdb
-        ]
+    def _forget(self, subnet: IPv4Network) -> Path | None:
+        path = self._paths.pop(subnet, None)
+        if path and path.fdb:
+            del self._tunnels[path.fdb.mac][subnet]
+            if not self._tunnels[path.fdb.mac]:
+                del self._tunnels[path.fdb.mac]
+        return path
+
+    def _with_mac_of(self, path: Path) -> Path | None:
+        """A way to another host that has, wrongly, the same MAC."""
+        same = self._tunnels.get(path.fdb.mac, {}).values() if path.fdb else ()
+        return next((other for other in same if other.fdb != path.fdb), None)
 
     async def _path(self, lease: Lease) -> Path:
         public_ip = lease.attributes.public_ip

@@ -83,13 +83,22 @@ class Host(Place):
         self.number = number
         self.address = f"{NETWORK}.{FIRST + number - 1}"
         self.cable = f"w{number}"
-        ip("link", "add", self.cable, "netns", wire.name, "type", "veth", "peer", "name", "eth1",
-           "netns", self.name)  # fmt: skip
-        wire.ip("link", "set", self.cable, "master", "wire", "up")
+        self._wire = wire
+        self.plug()
+        self.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+    def plug(self) -> None:
+        """Make eth1."""
+        ip("link", "add", self.cable, "netns", self._wire.name, "type", "veth",
+           "peer", "name", "eth1", "netns", self.name)  # fmt: skip
+        self._wire.ip("link", "set", self.cable, "master", "wire", "up")
         self.ip("address", "add", f"{self.address}/24", "dev", "eth1")
         self.ip("link", "set", "eth1", "up")
         self.ip("route", "add", "default", "via", f"{NETWORK}.1")
-        self.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+    def unplug(self) -> None:
+        """Delete eth1."""
+        self.ip("link", "delete", "eth1")
 
 
 class Wire(Place):

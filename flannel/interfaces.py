@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
 from flannel import ip
-from flannel.kernel import Address, Kernel, Link, Route
+from flannel.kernel import Address, Kernel, Link
+from flannel.tables import Route
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 BRIDGE = "bridge"

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,16 +18,20 @@ from pyroute2 import AsyncIPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from flannel.device import Vxlan
+from flannel.tables import (
+    AF_BRIDGE,
+    AF_INET,
+    FLAG_ONLINK,
+    NUD_PERMANENT,
+    PROTOCOL_BOOT,
+    Neighbour,
+    Route,
+    neighbours,
+    routes,
+)
 
-AF_INET = 2
-MAIN_TABLE = 254
 SCOPE_GLOBAL, SCOPE_LINK = 0, 253
-PROTOCOL_BOOT = 3
-"""What routes made by flanneld (and by `ip route add`) carry."""
-TYPE_UNICAST = 1
 IFF_UP = 1
-FLAG_ONLINK = 4
-NUD_PERMANENT = 0x80
 NTF_SELF = 0x02
 HOST_BITS = 32
 _MISSING = frozenset({errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL})
@@ -74,27 +78,6 @@ class Address:
     length: int
     is_global: bool
     is_link_local: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route of the main table."""
-
-    destination: IPv4Network
-    gateway: IPv4Address | None
-    index: int | None
-    """The interface; None leaves it to the kernel."""
-    is_onlink: bool = False
-    is_ours: bool = True
-    """Whether it has the mark of a route made by hand or by flannel."""
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A permanent entry that leads to a MAC (ARP) or from one (FDB)."""
-
-    address: IPv4Address
-    mac: str
 
 
 class Kernel:
@@ -211,16 +194,15 @@ class Kernel:
     async def routes(self) -> list[Route]:
         """The unicast routes of the main table."""
         with _doing("listing routes"):
-            listing = await self._netlink.get_routes(family=AF_INET, table=MAIN_TABLE)
-            return [_route(one) async for one in listing if one["type"] == TYPE_UNICAST]
+            return routes()
 
-    async def route_to(self, destination: IPv4Address) -> Route | None:
-        """Where a packet to that address would go; None if nowhere."""
+    async def is_near(self, destination: IPv4Address) -> bool:
+        """Whether a packet to that address would go straight there, by no gateway."""
         unreachable = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL}
         with _doing(f"looking for the route to {destination}", unreachable):
             for message in await self._netlink.route("get", dst=str(destination)):
-                return _route(message)
-        return None
+                return not message.get("gateway")
+        return False
 
     async def set_route(self, route: Route) -> None:
         """Add a route, or put it in the place of the one with that destination."""
@@ -251,12 +233,7 @@ class Kernel:
     async def arp(self, link: Link) -> list[Neighbour]:
         """The permanent ARP entries on a link."""
         with _doing(f"listing the ARP entries of {link.name}"):
-            listing = await self._netlink.get_neighbours(family=AF_INET, ifindex=link.index)
-            return [
-                _neighbour(message)
-                async for message in listing
-                if message["state"] & NUD_PERMANENT and message.get("lladdr")
-            ]
+            return neighbours(AF_INET, link.index, NUD_PERMANENT)
 
     async def set_arp(self, link: Link, entry: Neighbour) -> None:
         """Let an address be that MAC on the link, for ever."""
@@ -277,11 +254,7 @@ class Kernel:
     async def fdb(self, link: Link) -> list[Neighbour]:
         """The forwarding entries of a vxlan device."""
         with _doing(f"listing the forwarding entries of {link.name}"):
-            return [
-                _neighbour(message)
-                async for message in await self._netlink.fdb("dump", ifindex=link.index)
-                if message["ifindex"] == link.index and message.get("dst")
-            ]
+            return neighbours(AF_BRIDGE, link.index)
 
     async def set_fdb(self, link: Link, entry: Neighbour) -> None:
         """Let frames for a MAC go to that host, for ever."""
@@ -358,24 +331,3 @@ def _address(message: Any) -> Address:
         message["scope"] == SCOPE_GLOBAL,
         message["scope"] == SCOPE_LINK or address.is_link_local,
     )
-
-
-def _route(message: Any) -> Route:
-    gateway = message.get("gateway")
-    return Route(
-        IPv4Network((message.get("dst") or "0.0.0.0", message["dst_len"]), strict=False),
-        IPv4Address(gateway) if gateway else None,
-        message.get("oif") or _first_hop(message),
-        bool(message["flags"] & FLAG_ONLINK),
-        message["proto"] == PROTOCOL_BOOT,
-    )
-
-
-def _first_hop(message: Any) -> int | None:
-    """The interface of the first of several ways."""
-    hops = message.get("multipath")
-    return hops[0]["oif"] if hops else None
-
-
-def _neighbour(message: Any) -> Neighbour:
-    return Neighbour(IPv4Address(message.get("dst")), message.get("lladdr"))

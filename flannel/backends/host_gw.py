@@ -15,8 +15,9 @@ from flannel.backends.backend import BackendError
 from flannel.backends.gateways import Subnets, remove_orphans
 from flannel.backends.upkeep import keep, put_back
 from flannel.interfaces import External
-from flannel.kernel import Kernel, Link, Route
+from flannel.kernel import Kernel, Link
 from flannel.lease import Lease
+from flannel.tables import Route
 
 
 @dataclass(slots=True)

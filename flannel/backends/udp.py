@@ -22,8 +22,9 @@ from flannel import packet
 from flannel.backends.backend import BackendError
 from flannel.backends.upkeep import Upkeep, gone, keep
 from flannel.interfaces import External
-from flannel.kernel import Kernel, Link, Route
+from flannel.kernel import Kernel, Link
 from flannel.lease import Lease
+from flannel.tables import Route
 from flannel.tun import Tun, TunError
 
 DEFAULT_PORT = 8285

@@ -13,7 +13,8 @@ from ipaddress import IPv4Address
 
 from flannel.backends.backend import BackendError
 from flannel.interfaces import InterfaceError
-from flannel.kernel import Kernel, KernelError, Link, Route
+from flannel.kernel import Kernel, KernelError, Link
+from flannel.tables import Route
 
 CHECK_S = 5.0
 """How long a change by hand stays."""

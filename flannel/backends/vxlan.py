@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from flannel import gojson
 from flannel.backends.gateways import Subnets, remove_orphans
@@ -29,8 +29,9 @@ from flannel.backends.upkeep import keep, put_back
 from flannel.backends.vxlan_device import MAC_BYTES, Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
-from flannel.kernel import Kernel, KernelError, Link, Neighbour, Route
+from flannel.kernel import Kernel, KernelError, Link
 from flannel.lease import Lease, LeaseError
+from flannel.tables import Neighbour, Route
 
 _log = logging.getLogger(__name__)
 
@@ -212,13 +213,9 @@ class VXLAN:
 
     async def _path(self, lease: Lease) -> Path:
         public_ip = lease.attributes.public_ip
-        if self.settings.direct_routing and await self._is_near(public_ip):
+        if self.settings.direct_routing and await self.kernel.is_near(public_ip):
             return Path(Route(lease.subnet, public_ip, None))
         return self._tunnel(lease)
-
-    async def _is_near(self, address: IPv4Address) -> bool:
-        route = await self.kernel.route_to(address)
-        return route is not None and route.gateway is None
 
     async def _put_up(self, path: Path) -> None:
         try:

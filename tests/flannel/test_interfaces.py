@@ -13,7 +13,8 @@ from flannel.interfaces import (
     choose,
     own_addresses,
 )
-from flannel.kernel import Address, Link, Route
+from flannel.kernel import Address, Link
+from flannel.tables import Route
 from tests.flannel.sample import US, net
 
 LINKS = [

@@ -1,0 +1,94 @@
+"""Routes and neighbours as values, and the kernel's tables of them, read whole.
+
+Laws: reads, never writes; an entry that cannot be one of flannel's (of another table, a route that
+is not unicast, a neighbour without an IPv4 address or a MAC) is left out.
+"""
+
+import struct
+import sys
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from flannel.dump import dump
+
+AF_INET, AF_BRIDGE = 2, 7
+MAIN_TABLE = 254
+PROTOCOL_BOOT = 3
+"""What routes made by flanneld (and by `ip route add`) carry."""
+TYPE_UNICAST = 1
+FLAG_ONLINK = 4
+NUD_PERMANENT = 0x80
+RTM_GETROUTE, RTM_GETNEIGH = 26, 30
+_RTMSG = struct.Struct("=8BI")
+"""Family, lengths of destination and source, TOS, table, protocol, scope, type, flags."""
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH = 1, 4, 5, 9
+NEXT_HOP_INDEX_AT = 4
+_NDMSG = struct.Struct("=BxxxiHBB")
+"""Family, interface, state, flags, type."""
+_IFINFOMSG = struct.Struct("=BxHiII")
+"""Family, type, interface, flags, mask."""
+NDA_DST, NDA_LLADDR, NDA_IFINDEX = 1, 2, 8
+_NDA_IFINDEX = struct.Struct("=HHi")
+IPV4_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the main table."""
+
+    destination: IPv4Network
+    gateway: IPv4Address | None
+    index: int | None
+    """The interface; None leaves it to the kernel."""
+    is_onlink: bool = False
+    is_ours: bool = True
+    """Whether it has the mark of a route made by hand or by flannel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A permanent entry that leads to a MAC (ARP) or from one (FDB)."""
+
+    address: IPv4Address
+    mac: str
+
+
+def routes() -> list[Route]:
+    """The unicast routes of the main table; raises OSError."""
+    listed = dump(RTM_GETROUTE, _RTMSG.pack(AF_INET, *[0] * 8), _RTMSG.size)
+    return [route for message in listed if (route := _route(*message))]
+
+
+def neighbours(family: int, index: int, state_mask: int = 0) -> list[Neighbour]:
+    """The entries of a link: ARP's for AF_INET, of a vxlan device's FDB for AF_BRIDGE; only those
+    in one of these states, if any are given. Raises OSError."""
+    if family == AF_BRIDGE:  # is asked for as links are
+        request = _IFINFOMSG.pack(family, 0, index, 0, 0)
+    else:
+        request = _NDMSG.pack(family, 0, 0, 0, 0) + _NDA_IFINDEX.pack(8, NDA_IFINDEX, index)
+    found = []
+    for header, attributes in dump(RTM_GETNEIGH, request, _NDMSG.size):
+        _, of_link, state, _, _ = _NDMSG.unpack(header)
+        address, mac = attributes.get(NDA_DST, b""), attributes.get(NDA_LLADDR, b"")
+        is_wanted = of_link == index and (state & state_mask or not state_mask)
+        if is_wanted and len(address) == IPV4_BYTES and mac:
+            found.append(Neighbour(IPv4Address(address), mac.hex(":")))
+    return found
+
+
+def _route(header: bytes, attributes: dict[int, bytes]) -> Route | None:
+    """The route in a message; None if it is none of the main table's, or not unicast."""
+    _, length, _, _, table, protocol, _, kind, flags = _RTMSG.unpack(header)
+    if table != MAIN_TABLE or kind != TYPE_UNICAST:
+        return None
+    gateway = attributes.get(RTA_GATEWAY)
+    destination = int.from_bytes(attributes.get(RTA_DST, b""), "big")
+    # The interface, or that of the first of several ways.
+    way = attributes.get(RTA_OIF) or attributes.get(RTA_MULTIPATH, b"")[NEXT_HOP_INDEX_AT:][:4]
+    return Route(
+        IPv4Network((destination, length), strict=False),
+        IPv4Address(gateway) if gateway else None,
+        int.from_bytes(way, sys.byteorder) or None,
+        bool(flags & FLAG_ONLINK),
+        protocol == PROTOCOL_BOOT,
+    )

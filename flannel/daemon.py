@@ -36,8 +36,9 @@ from flannel.subnet_file import SubnetFileError
 from pyetcdctl import TLS, AsyncClient, ClientError
 
 MINUTE_S = 60
-ENDPOINT_S = 2.0
-"""How long one member of the store may take to answer."""
+ENDPOINT_S = 15.0
+"""How long one member of the store may take to answer: twice as long as a member without a quorum
+waits for one. The data path does not wait for it, and leases are renewed an hour ahead."""
 
 _log = logging.getLogger(__name__)
 

@@ -1,13 +1,15 @@
 """Getting our lease from the store and keeping it: the hands of `acquire` and `holding`.
 
-Laws: whoever loses a race looks again before the next try; while the store is away it is asked for
-ever; a renewal and news of our own key never overlap, so that our own writes are told from others'.
+Laws: whoever loses a race looks again before the next try; so does whoever got no answer, and what
+was written all the same is taken; while the store is away it is asked for ever; a renewal and news
+of our own key never overlap, so that our own writes are told from others'.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 
 from flannel import acquire
@@ -54,12 +56,14 @@ async def acquire_lease(
             "Found previously leased subnet (%s) that is not compatible with the Etcd network "
             "config, ignoring", previous,
         )  # fmt: skip
+    claim = _Claim(config, attributes, previous, choose, avoided)
     backoff = Backoff()
     tries = 0
+    has_tried = False
     while tries < acquire.TRIES_MAX:
         try:
             sent_s = clock()
-            lease = await _one_step(registry, config, attributes, previous, choose, avoided)
+            lease = await _one_step(registry, claim, has_tried=has_tried)
             if lease:
                 return Holding(lease, sent_s)
         except Faster:
@@ -68,36 +72,48 @@ async def acquire_lease(
             if not is_passing(error):
                 raise
             _log.error("failed to acquire lease, trying again: %s", error)
+            has_tried = True
             await asyncio.sleep(backoff.wait_s())
             continue
+        has_tried = True
         tries += 1
     raise AcquireError("Max retries reached trying to acquire a subnet")
 
 
-async def _one_step(
-    registry: Registry,
-    config: NetworkConfig,
-    attributes: Attributes,
-    previous: IPv4Network | None,
-    choose: Choose,
-    avoided: Collection[IPv4Interface],
-) -> Lease | None:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What is wanted."""
+
+    config: NetworkConfig
+    attributes: Attributes
+    previous: IPv4Network | None
+    choose: Choose
+    avoided: Collection[IPv4Interface]
+
+
+async def _one_step(registry: Registry, claim: _Claim, *, has_tried: bool) -> Lease | None:
     """Look and do one thing; the lease if that was it."""
     seen = await registry.listing()
+    ours = claim.attributes
     step = acquire.next_step(
-        config, seen.leases, seen.unreadable, attributes.public_ip, previous, choose, avoided
-    )
+        claim.config, seen.leases, seen.unreadable, ours.public_ip, claim.previous,
+        claim.choose, claim.avoided,
+    )  # fmt: skip
     match step:
+        case Reuse(lease) if has_tried and lease.attributes == ours:
+            # A try whose answer came too late: another one would have the same fate.
+            _log.info("Lease of %s is as it was asked for", lease.subnet)
+            return lease
         case Reuse(lease, why):
             _log.info("%s", why)
-            return await registry.overwrite(lease, attributes)
+            return await registry.overwrite(lease, ours)
         case Create(subnet, why):
             _log.info("%s", why)
-            return await registry.create(subnet, attributes)
+            return await registry.create(subnet, ours)
         case Remove(lease):
             _log.info(
                 "Found lease (%s) for current IP (%s) but not compatible with current config, "
-                "deleting", lease.subnet, attributes.public_ip,
+                "deleting", lease.subnet, ours.public_ip,
             )  # fmt: skip
             await registry.remove(lease)
             return None

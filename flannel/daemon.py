@@ -15,6 +15,7 @@ import logging
 import secrets
 from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Interface, IPv4Network
 
 from flannel import config, env_file, healthz, interfaces, iptables, notify, subnet_file
@@ -51,6 +52,7 @@ class Failure(Exception):
 class Work:
     """What a started daemon has."""
 
+    kernel: Kernel
     network: NetworkConfig
     external: External
     registry: Registry
@@ -81,7 +83,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
                 await backend.undo()
                 raise
             notify.ready(environ)
-            work = Work(network, external, registry, backend, keeper)
+            work = Work(kernel, network, external, registry, backend, keeper)
             await _until_lost(options, work, guard)
     except (BackendError, KernelError, SubnetFileError) as error:
         raise Failure(str(error)) from None
@@ -214,7 +216,8 @@ async def _until_lost(options: Options, work: Work, guard: iptables.Guard) -> No
 async def _hear(work: Work) -> None:
     """Take news of leases until ours is lost."""
     network = work.network.network
-    peers = Peers(work.backend, network, work.keeper.subnet, work.external)
+    look = partial(interfaces.all_addresses, work.kernel)
+    peers = Peers(work.backend, network, work.keeper.subnet, work.external, look)
     _log.info("Watching for new subnet leases")
     async for news in follow(work.registry, work.keeper.holding.lease.index):
         if isinstance(news, SetBack):

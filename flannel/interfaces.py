@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
 from flannel import ip
-from flannel.kernel import Address, Kernel, Link
-from flannel.tables import Route
+from flannel.kernel import Kernel, Link
+from flannel.tables import Address, Route
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 BRIDGE = "bridge"
@@ -77,6 +77,11 @@ async def find_again(kernel: Kernel, external: External) -> Link:
     if not link.is_up:
         raise InterfaceError(f"interface {link.name} is switched off")
     return link
+
+
+async def all_addresses(kernel: Kernel) -> set[IPv4Address]:
+    """Those of this host, of whatever interface."""
+    return {one.address for one in await kernel.addresses()}
 
 
 async def own_addresses(kernel: Kernel, external: External) -> list[IPv4Interface]:

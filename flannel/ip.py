@@ -4,7 +4,8 @@ Laws: pure; subnets are `IPv4Network`s without host bits; a walk is bounded by t
 whatever the size of the network.
 """
 
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 ADDRESS_BITS = 32
@@ -58,6 +59,12 @@ def free_subnets(
             found.append(IPv4Network((start, length)))
             start += size
     return found
+
+
+def first_within(subnet: IPv4Network, ordered: Sequence[IPv4Address]) -> IPv4Address | None:
+    """The lowest of the addresses, which are in order, that is in the subnet."""
+    at = bisect_left(ordered, subnet.network_address)
+    return ordered[at] if at < len(ordered) and ordered[at] in subnet else None
 
 
 def host_address(subnet: IPv4Network) -> IPv4Address:

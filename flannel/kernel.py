@@ -24,13 +24,15 @@ from flannel.tables import (
     FLAG_ONLINK,
     NUD_PERMANENT,
     PROTOCOL_BOOT,
+    SCOPE_LINK,
+    Address,
     Neighbour,
     Route,
+    addresses,
     neighbours,
     routes,
 )
 
-SCOPE_GLOBAL, SCOPE_LINK = 0, 253
 IFF_UP = 1
 NTF_SELF = 0x02
 HOST_BITS = 32
@@ -67,17 +69,6 @@ class Link:
     vxlan: Vxlan | None = None
     is_up: bool = True
     """Whether it is switched on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """An IPv4 address of an interface."""
-
-    index: int
-    address: IPv4Address
-    length: int
-    is_global: bool
-    is_link_local: bool
 
 
 class Kernel:
@@ -169,11 +160,7 @@ class Kernel:
     async def addresses(self, index: int | None = None) -> list[Address]:
         """The IPv4 addresses, of one interface or of all."""
         with _doing("listing addresses"):
-            return [
-                _address(message)
-                async for message in await self._netlink.get_addr(family=AF_INET)
-                if index is None or message["index"] == index
-            ]
+            return [one for one in addresses() if index is None or one.index == index]
 
     async def add_address(self, link: Link, address: IPv4Address, length: int) -> None:
         """Give an interface an address."""
@@ -206,27 +193,26 @@ class Kernel:
 
     async def set_route(self, route: Route) -> None:
         """Add a route, or put it in the place of the one with that destination."""
-        wanted: dict[str, Any] = {"dst": str(route.destination), "proto": PROTOCOL_BOOT}
-        if route.gateway:
-            wanted["gateway"] = str(route.gateway)
-        if route.index is not None:
-            wanted["oif"] = route.index
+        await self._write_route("replace", route)
+
+    async def add_route(self, route: Route) -> None:
+        """Add a route to where none leads yet."""
+        await self._write_route("add", route)
+
+    async def _write_route(self, how: str, route: Route) -> None:
+        wanted = _asked(route) | {"proto": PROTOCOL_BOOT}
         if route.is_onlink:
             wanted["flags"] = FLAG_ONLINK
         if route.gateway is None:
             wanted["scope"] = SCOPE_LINK
-        with _doing(f"setting the route to {route.destination} via {route.gateway}"):
-            await self._netlink.route("replace", **wanted)
+        by = f"via {route.gateway}" if route.gateway else f"by interface {route.index}"
+        with _doing(f"setting the route to {route.destination} {by}"):
+            await self._netlink.route(how, **wanted)
 
     async def remove_route(self, route: Route) -> None:
         """Delete a route."""
-        wanted: dict[str, Any] = {"dst": str(route.destination)}
-        if route.gateway:
-            wanted["gateway"] = str(route.gateway)
-        if route.index is not None:
-            wanted["oif"] = route.index
         with _doing(f"deleting the route to {route.destination}", _MISSING):
-            await self._netlink.route("del", **wanted)
+            await self._netlink.route("del", **_asked(route))
 
     # Neighbours: ARP entries lead from an address to a MAC, FDB entries from a MAC to a host
 
@@ -291,6 +277,16 @@ def _doing(what: str, tolerated: frozenset[int] | set[int] = frozenset()) -> Ite
         raise KernelError(what, error.errno or errno.EIO) from None
 
 
+def _asked(route: Route) -> dict[str, Any]:
+    """A route in pyroute2's words."""
+    wanted: dict[str, Any] = {"dst": str(route.destination)}
+    if route.gateway:
+        wanted["gateway"] = str(route.gateway)
+    if route.index is not None:
+        wanted["oif"] = route.index
+    return wanted
+
+
 def _link(message: Any) -> Link:
     kind = message.get(("linkinfo", "kind")) or ""
     vxlan = None
@@ -320,14 +316,3 @@ def _link(message: Any) -> Link:
 def _has(data: Any, name: str) -> bool:
     """Whether a flag attribute, which has no value, is there."""
     return any(attribute[0] == name for attribute in data["attrs"])
-
-
-def _address(message: Any) -> Address:
-    address = IPv4Address(message.get("local") or message.get("address"))
-    return Address(
-        message["index"],
-        address,
-        message["prefixlen"],
-        message["scope"] == SCOPE_GLOBAL,
-        message["scope"] == SCOPE_LINK or address.is_link_local,
-    )

@@ -5,20 +5,23 @@
 | is our own subnet                        | passed over: the keeper hears of it                   |
 | has our own public IP, another subnet    | ignored, said once: packets to it would come back     |
 | is of another kind of backend            | ignored, said once; a way that led there is removed   |
-| is not inside the Network, has our own   | the same: its way would lead packets astray that are  |
-| address in it, or overlaps our subnet    | our own, or no container's, those to the store too    |
+| is not inside the Network, has an        | the same: its way would lead packets astray that are  |
+| address of this host in it (of whatever  | our own, or no container's, those to the store too    |
+| interface), or overlaps our subnet       |                                                       |
 | came, or has changed                     | its way is put up                                     |
 | went                                     | its way is taken down                                 |
 | is not in a store that was set back      | its way stays for a lease's time, in which its host   |
 |                                          | comes back, or until somebody leases its subnet       |
 
-Laws: one bad lease never keeps the others from being served; what the kernel refused is tried
-again at the next listing.
+Laws: one bad lease never keeps the others from being served; what the kernel refused, or was
+ignored (this host's addresses may have changed), is looked at again at the next listing.
 """
 
 import logging
-from ipaddress import IPv4Network
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import IPv4Address, IPv4Network
 
+from flannel import ip
 from flannel.backends.backend import Backend
 from flannel.duration import go_duration
 from flannel.interfaces import External
@@ -30,6 +33,8 @@ from flannel.registry import Event, Gone, Listing, Put
 
 _log = logging.getLogger(__name__)
 
+Look = Callable[[], Awaitable[Collection[IPv4Address]]]
+
 
 class Peers:
     """All hosts but this one."""
@@ -40,22 +45,31 @@ class Peers:
         network: IPv4Network,
         own: IPv4Network,
         external: External,
+        look: Look,
+        *,
         clock: Clock = seconds_since_boot,
     ) -> None:
-        """`own` is our subnet of the `network`."""
+        """`own` is our subnet of the `network`, `look` tells what addresses this host has."""
         self._clock = clock
         self._backend = backend
         self._network = network
         self._own = own
         self._public_ip = external.public_ip
-        self._address = external.address
+        self._look = look
+        self._addresses = [external.address]
+        """This host's, in order."""
         self._ledger = Ledger()
         self._has_begun = False
         self._refused: set[IPv4Network] = set()
-        self._ignored: set[tuple[IPv4Network, str]] = set()
+        self._ignored: dict[IPv4Network, str] = {}
+        """Why, as it was said last."""
 
     async def hear(self, news: Listing | Event) -> None:
         """Take a listing or an event."""
+        try:
+            self._addresses = sorted(await self._look())
+        except KernelError as error:
+            _log.error("%s", error)
         match news:
             case Listing(leases, unreadable, _):
                 others = [lease for lease in leases if lease.subnet != self._own]
@@ -102,12 +116,15 @@ class Peers:
         try:
             if not isinstance(change, Added):
                 _log.info("Subnet removed: %s", lease.subnet)
+                self._ignored.pop(lease.subnet, None)
                 await self._backend.remove(lease)
             elif (why := self._why_ignored(lease)) is not None:
                 self._say_once(lease, why)
                 await self._backend.remove(lease)
+                self._refused.add(lease.subnet)
             else:
                 _log.info("Subnet added: %s via %s", lease.subnet, lease.attributes.public_ip)
+                self._ignored.pop(lease.subnet, None)
                 await self._backend.add(lease)
         except LeaseError as error:
             _log.error("Ignoring lease of %s: %s", lease.subnet, error)
@@ -126,14 +143,14 @@ class Peers:
             return f"it is no part of the Network {self._network}"
         if lease.subnet.overlaps(self._own):
             return f"it overlaps this host's own subnet {self._own}"
-        if self._address in lease.subnet:
-            return f"this host's own address {self._address} is in it"
+        if own := ip.first_within(lease.subnet, self._addresses):
+            return f"this host's own address {own} is in it"
         if not self._backend.serves(lease):
             theirs, ours = lease.attributes.backend_type or "none", self._backend.kind
             return f"its backend type is {theirs}, ours is {ours}" if ours else ""
         return None
 
     def _say_once(self, lease: Lease, why: str) -> None:
-        if why and (lease.subnet, why) not in self._ignored:
-            self._ignored.add((lease.subnet, why))
+        if why and self._ignored.get(lease.subnet) != why:
+            self._ignored[lease.subnet] = why
             _log.warning("Ignoring lease of %s: %s", lease.subnet, why)

@@ -1,4 +1,4 @@
-"""Routes and neighbours as values, and the kernel's tables of them, read whole.
+"""Addresses, routes and neighbours as values, and the kernel's tables of them, read whole.
 
 Laws: reads, never writes; an entry that cannot be one of flannel's (of another table, a route that
 is not unicast, a neighbour without an IPv4 address or a MAC) is left out.
@@ -18,7 +18,11 @@ PROTOCOL_BOOT = 3
 TYPE_UNICAST = 1
 FLAG_ONLINK = 4
 NUD_PERMANENT = 0x80
-RTM_GETROUTE, RTM_GETNEIGH = 26, 30
+SCOPE_GLOBAL, SCOPE_LINK = 0, 253
+RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH = 22, 26, 30
+_IFADDRMSG = struct.Struct("=4BI")
+"""Family, prefix length, flags, scope, interface."""
+IFA_ADDRESS, IFA_LOCAL = 1, 2
 _RTMSG = struct.Struct("=8BI")
 """Family, lengths of destination and source, TOS, table, protocol, scope, type, flags."""
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH = 1, 4, 5, 9
@@ -30,6 +34,17 @@ _IFINFOMSG = struct.Struct("=BxHiII")
 NDA_DST, NDA_LLADDR, NDA_IFINDEX = 1, 2, 8
 _NDA_IFINDEX = struct.Struct("=HHi")
 IPV4_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IPv4 address of an interface."""
+
+    index: int
+    address: IPv4Address
+    length: int
+    is_global: bool
+    is_link_local: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,21 @@ class Neighbour:
 
     address: IPv4Address
     mac: str
+
+
+def addresses() -> list[Address]:
+    """The IPv4 addresses of all interfaces; raises OSError."""
+    found = []
+    request = _IFADDRMSG.pack(AF_INET, 0, 0, 0, 0)
+    for header, attributes in dump(RTM_GETADDR, request, _IFADDRMSG.size):
+        _, length, _, scope, index = _IFADDRMSG.unpack(header)
+        # Of a point-to-point link the other one is the other side's.
+        own = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
+        if own:
+            address = IPv4Address(own)
+            is_local = scope == SCOPE_LINK or address.is_link_local
+            found.append(Address(index, address, length, scope == SCOPE_GLOBAL, is_local))
+    return found
 
 
 def routes() -> list[Route]:

@@ -127,7 +127,8 @@ class UDP:
             for route in await self.kernel.routes()
         )
         if not routed:
-            await self.kernel.set_route(Route(self.network, None, link.index))
+            # Never in the place of one that is there: it may be that of the host's own wire.
+            await self.kernel.add_route(Route(self.network, None, link.index))
 
     async def undo(self) -> None:
         """Give back the port and the device."""

@@ -23,7 +23,8 @@ from ipaddress import IPv4Network
 from flannel.backends.backend import BackendError
 from flannel.backends.upkeep import Upkeep
 from flannel.device import Vxlan, difference
-from flannel.kernel import HOST_BITS, Address, Kernel, KernelError, Link
+from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
+from flannel.tables import Address
 
 MAC_BYTES = 6
 DEFAULT_PORT = 8472

@@ -13,8 +13,8 @@ from flannel.interfaces import (
     choose,
     own_addresses,
 )
-from flannel.kernel import Address, Link
-from flannel.tables import Route
+from flannel.kernel import Link
+from flannel.tables import Address, Route
 from tests.flannel.sample import US, net
 
 LINKS = [

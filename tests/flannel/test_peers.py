@@ -78,7 +78,12 @@ def paper() -> Paper:
 @pytest.fixture
 def peers(paper: Paper) -> Peers:
     """Its other hosts."""
-    return Peers(paper, NETWORK, net(OWN), External(ETH1, IPv4Address("10.5.8.4"), US))
+    return Peers(paper, NETWORK, net(OWN), External(ETH1, IPv4Address("10.5.8.4"), US), addresses)
+
+
+async def addresses() -> list[IPv4Address]:
+    """This host's."""
+    return [IPv4Address("127.0.0.1"), IPv4Address("10.5.8.4")]
 
 
 async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,11 +154,30 @@ async def test_events(peers: Peers, paper: Paper) -> None:
     assert paper.served == {}
 
 
+async def test_an_address_of_this_host_is_in_the_way_while_it_is_there(paper: Paper) -> None:
+    """Of whatever interface: the lease is served when it has gone, and no more when it is back."""
+    own = {IPv4Address("10.5.9.1"), IPv4Address("192.0.2.1")}
+
+    async def look() -> set[IPv4Address]:
+        return own
+
+    peers = Peers(paper, NETWORK, net(OWN), External(ETH1, IPv4Address("172.17.8.101"), US), look)
+    both = listing(lease("10.5.9.0/24", mac=MAC), lease("10.5.8.0/24", mac=MAC))
+    await peers.hear(both)
+    assert sorted(paper.served) == ["10.5.8.0/24"]
+    own.clear()
+    await peers.hear(both)
+    assert sorted(paper.served) == ["10.5.8.0/24", "10.5.9.0/24"]
+    own.add(IPv4Address("10.5.9.255"))
+    await peers.hear(Put(lease("10.5.9.0/24", mac=MAC), 101))
+    assert sorted(paper.served) == ["10.5.8.0/24"]
+
+
 async def test_a_store_that_was_set_back_drops_nobody(paper: Paper) -> None:
     """What it lacks is served for a day, or until somebody has a part of the subnet."""
     now_s = [0.0]
     external = External(ETH1, IPv4Address("10.5.8.4"), US)
-    peers = Peers(paper, NETWORK, net(OWN), external, lambda: now_s[0])
+    peers = Peers(paper, NETWORK, net(OWN), external, addresses, clock=lambda: now_s[0])
     subnets = ["10.5.1.0/24", "10.5.2.0/24", "10.5.3.0/24", "10.5.4.0/24"]
     await peers.hear(listing(*(lease(one, mac=MAC) for one in subnets)))
     await peers.settle(listing(lease("10.5.1.0/24", mac=OTHER_MAC)))

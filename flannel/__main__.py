@@ -1,5 +1,5 @@
 """`python -m flannel`."""
 
-from flannel.main import main
+from flannel.entry import pyflanneld
 
-main()
+pyflanneld()

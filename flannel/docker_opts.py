@@ -142,7 +142,3 @@ def _check_subnet(text: str) -> None:
         raise BadInput(
             f"Invalid value of FLANNEL_SUBNET: {text} (must be such as 10.1.15.1/24)"
         ) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -58,6 +58,8 @@ def run(arguments: list[str]) -> int:
     except Failure as error:
         _log.error("%s", error)
         return 1
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # asyncio leaves Python's own behind
     _log.info("Exiting cleanly...")
     return 0
 
@@ -70,6 +72,7 @@ async def _until_told(options: Options) -> None:
     def stop() -> None:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)  # Python's own would be a traceback
         _log.info("shutdownHandler sent cancel signal...")
         daemon.cancel()
 

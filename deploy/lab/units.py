@@ -110,11 +110,10 @@ class Service:
         notices.bind(str(path))
         notices.setblocking(False)
         variables = unit.environment(host)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}
         words = command_line(unit.one("ExecStart"), variables)
         directory = unit.one("WorkingDirectory") or "/"
         host.run("mkdir", "-p", directory)
-        environment = clean | variables | {"NOTIFY_SOCKET": str(path)}
+        environment = os.environ | variables | {"NOTIFY_SOCKET": str(path)}
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [

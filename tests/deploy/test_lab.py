@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,16 @@ from deploy.lab.units import Unit, command_line, environment_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB_S = 110
+END_S = 20.0
+PROXY = "http://127.0.0.1:9"
+OWN_AFFAIRS = {"http_proxy": PROXY, "ETCDCTL_ENDPOINTS": PROXY, "FLANNELD_PUBLIC_IP": "192.0.2.1"}
 
 
 @pytest.mark.parametrize("backend", FLAVOURS)
 def test_lab_1(backend: str) -> None:
     """Goal: all that the talk does works, up to the page that a container on one host fetches from
-    one on another. Method: the lab itself, whose every step checks what it shows; afterwards no
-    interface of it is left.
+    one on another. Method: the lab itself, whose every step checks what it shows, begun by somebody
+    with a proxy and settings of their own; afterwards no interface of it is left.
     """
     if os.geteuid() != 0 and not os.environ.get("CI"):
         pytest.skip("hosts need root")
@@ -34,11 +38,59 @@ def test_lab_1(backend: str) -> None:
         text=True,
         timeout=LAB_S,
         check=False,
+        env=os.environ | OWN_AFFAIRS,
     )
     assert done.returncode == 0, done.stdout
     assert f"All of Lab 1 works on {backend}" in done.stdout
     after = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     assert after.count("\n") == before.count("\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_lab_that_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
+    """Goal: nothing of it is left, whatever tells it, and how often. Method: signals to the process
+    that was started, while a member runs; its output ends, and no file is there.
+    """
+    if os.geteuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("hosts need root")
+    with subprocess.Popen(
+        [sys.executable, "-m", "deploy.lab"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as lab:
+        assert lab.stdout is not None
+        while "systemctl start etcd" not in lab.stdout.readline():
+            assert lab.poll() is None
+        lab.send_signal(number)
+        lab.send_signal(number)
+        out, _ = lab.communicate(timeout=END_S)
+    assert lab.returncode == 128 + number
+    assert "Traceback" not in out
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_lab_whose_starter_is_killed(tmp_path: Path) -> None:
+    """Goal: it ends with who started it. Method: SIGKILL; its output ends, before its next step."""
+    if os.geteuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("hosts need root")
+    with subprocess.Popen(
+        [sys.executable, "-m", "deploy.lab"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as lab:
+        assert lab.stdout is not None
+        while "systemctl start etcd" not in lab.stdout.readline():
+            assert lab.poll() is None
+        lab.kill()
+        out, _ = lab.communicate(timeout=END_S)
+    assert "==" not in out, "there was a next step"
 
 
 def test_command_lines_are_read_as_systemd_does() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,12 @@ DEADLINE_S = 20.0
 STORE = "-etcd-endpoints=http://store.example:2379"
 
 
-def start(tmp_path: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
+def start(
+    tmp_path: Path, *arguments: str, program: str = SLOW
+) -> tuple[subprocess.Popen[bytes], Path]:
     """The program, and its log."""
     log = tmp_path / "log"
-    line = [sys.executable, "-c", SLOW, "-iface=127.0.0.1", STORE, *arguments]
+    line = [sys.executable, "-c", program, "-iface=127.0.0.1", STORE, *arguments]
     with open(log, "wb") as file:
         process = subprocess.Popen(
             line, stderr=file, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}
@@ -73,3 +76,55 @@ def test_a_pipe_in_the_subnet_files_place(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert f"-subnet-file must be a file, and {pipe} is a pipe" in log.read_text()
+
+
+DEAF = """
+import asyncio, sys
+from flannel import entry, main
+async def serve(options, environ):
+    while True:
+        try:
+            print("asked", file=sys.stderr, flush=True)
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+main.serve = serve
+entry.pyflanneld()
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_kills(tmp_path: Path, second: signal.Signals) -> None:
+    """A daemon that does not come to its end, for whatever reason."""
+    process, log = start(tmp_path, program=DEAF)
+    try:
+        until(lambda: log.read_text().count("asked") == 1, "it runs", deadline_s=DEADLINE_S)
+        process.send_signal(signal.SIGINT)
+        until(lambda: log.read_text().count("asked") == 2, "it was told", deadline_s=DEADLINE_S)
+        process.send_signal(second)
+        assert process.wait(DEADLINE_S) == -second
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "late"), [("pyflanneld", "aiohttp"), ("pyflannel-docker-opts", "getopt")]
+)
+def test_a_signal_while_it_loads(tmp_path: Path, program: str, late: str) -> None:
+    """A module that comes late in loading interrupts it."""
+    (tmp_path / f"{late}.py").write_text("import os; os.kill(os.getpid(), 2)")
+    # As the installed command does.
+    line = [sys.executable, "-c", _installed(program)]
+    environ = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == -signal.SIGINT
+
+
+def _installed(program: str) -> str:
+    """What an entry point runs."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts[program].partition(":")
+    return f"from {module} import {function}; {function}()"

@@ -1,0 +1,58 @@
+"""What ties a room to the one who made it: its standard input.
+
+Laws: whoever is outside ends, or is told to, closes it by that; the first process inside then ends,
+and with it everything in there; only then the one outside goes on. Signals of a terminal reach
+nobody inside. What a signal says second is not heard any more.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+_TELLING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SHELL_SIGNALLED: Final = 128
+
+
+class Told(BaseException):
+    """A signal says to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.status = _SHELL_SIGNALLED + number
+
+
+def listen() -> None:
+    """From now on the first signal raises Told, and later ones do nothing."""
+    for number in _TELLING:
+        signal.signal(number, _tell)
+
+
+def _tell(number: int, _frame: Any) -> None:
+    for each in _TELLING:
+        signal.signal(each, signal.SIG_IGN)
+    raise Told(number)
+
+
+def run(line: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command in a room until it, or we, have ended; its exit status. Raises Told."""
+    inside = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        return inside.wait()
+    finally:
+        assert inside.stdin is not None
+        inside.stdin.close()
+        inside.wait()
+
+
+def hold() -> None:
+    """Inside: end when the one outside does."""
+    threading.Thread(target=_end_at_eof, daemon=True).start()
+
+
+def _end_at_eof() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(_SHELL_SIGNALLED + signal.SIGHUP)

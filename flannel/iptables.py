@@ -10,7 +10,8 @@ N is the network, S our own subnet. nat POSTROUTING, in this order:
 filter FORWARD: `-s N -j ACCEPT`, `-d N -j ACCEPT`, for Docker sets the policy to DROP.
 
 Laws: order counts, so if one rule is missing, twice there or out of order, all of its set are
-removed and appended again; rules of others are not touched. Nothing is removed at exit.
+removed and appended again, in one step: whatever ends us, there is no half a set. Rules of others
+are not touched. Nothing is removed at exit.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-PROGRAM = "iptables"
+PROGRAM, RESTORE = "iptables", "iptables-restore"
 RUN_S = 30.0
 """How long one call may wait for the lock that others hold."""
 
@@ -47,6 +48,12 @@ class RuleSet:
         rules = (line.removeprefix(prefix) for line in lines if line.startswith(prefix))
         return [rule for rule in rules if rule in self.rules]
 
+    def instead_of(self, present: Sequence[str]) -> str:
+        """What makes iptables-restore put all rules in the place of those."""
+        lines = [f"-D {self.chain} {rule}" for rule in present]
+        lines += [f"-A {self.chain} {rule}" for rule in self.rules]
+        return "\n".join([f"*{self.table}", *lines, "COMMIT", ""])
+
 
 def masquerade(network: IPv4Network, subnet: IPv4Network) -> RuleSet:
     """The rules of -ip-masq."""
@@ -69,7 +76,7 @@ def forward(network: IPv4Network) -> RuleSet:
 
 async def ensure(rules: RuleSet) -> bool:
     """Put a set in place if it is not; whether anything was done. Raises IptablesError."""
-    listing = await _run(rules.table, f"-S {rules.chain}")
+    listing = await _run([PROGRAM, "-w", "-t", rules.table, "-S", rules.chain])
     present = rules.present(listing)
     if present == list(rules.rules):
         return False
@@ -77,10 +84,9 @@ async def ensure(rules: RuleSet) -> bool:
         _log.info("Some iptables rules are missing; deleting and recreating rules")
     for rule in present:
         _log.info("Deleting iptables rule: %s", rule)
-        await _run(rules.table, f"-D {rules.chain} {rule}")
     for rule in rules.rules:
         _log.info("Adding iptables rule: %s", rule)
-        await _run(rules.table, f"-A {rules.chain} {rule}")
+    await _run([RESTORE, "-w", "--noflush"], rules.instead_of(present))
     return True
 
 
@@ -112,22 +118,21 @@ class Guard:
             await self.check()
 
 
-async def _run(table: str, arguments: str) -> str:
-    """Run the program; gives what it prints."""
-    line = [PROGRAM, "-w", "-t", table, *shlex.split(arguments)]
+async def _run(line: Sequence[str], given: str = "") -> str:
+    """Run a program on what it is given; what it prints."""
     try:
         process = await asyncio.create_subprocess_exec(
             *line,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise IptablesError(f"cannot run {PROGRAM}: {reason} (is it installed?)") from None
+        raise IptablesError(f"cannot run {line[0]}: {reason} (is it installed?)") from None
     try:
         async with asyncio.timeout(RUN_S):
-            output, complaint = await process.communicate()
+            output, complaint = await process.communicate(given.encode())
     except TimeoutError:
         raise IptablesError(f"{shlex.join(line)} took more than {RUN_S:.0f} s") from None
     finally:

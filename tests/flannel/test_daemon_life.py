@@ -5,6 +5,7 @@ is compared with what was there before.
 """
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -338,6 +339,26 @@ def test_rules_are_put_right_and_others_left_alone(scene: Scene) -> None:
     until(lambda: rules("filter", "FORWARD") == forward, "put right", deadline_s=20.0)
     daemon.stop()
     assert rules("nat", "POSTROUTING") == expected
+
+
+INTERRUPTER = """#!/bin/sh
+/usr/sbin/$(basename $0) "$@"
+status=$?
+case "$*" in *" -S "*) ;; *) kill -TERM $PPID ;; esac
+exit $status
+"""
+
+
+def test_a_signal_while_rules_are_put(scene: Scene) -> None:
+    """After whatever step it comes, all rules of the set are there, or none."""
+    scene.operator.configure(**ALLOC)
+    for name in ("iptables", "iptables-restore"):
+        path = scene.directory / name
+        path.write_text(INTERRUPTER)
+        path.chmod(0o755)
+    daemon = scene.daemon("-ip-masq").start(PATH=f"{scene.directory}:{os.environ['PATH']}")
+    assert daemon.exits() == 0
+    assert scene.host.run("iptables", "-t", "nat", "-S", "POSTROUTING").count("-A ") in (0, 4)
 
 
 def test_without_the_iptables_program(scene: Scene) -> None:

@@ -2,5 +2,5 @@
 
 `backend` says what all of them can do, `table` which there are; `vxlan`, `host_gw` and `alloc` let
 the kernel carry the packets, `udp` carries them itself. `vxlan_device` is the device of the one,
-`upkeep` keeps it, and that of `udp`, as it was made.
+`upkeep` keeps it, that of `udp` and all ways as they were made; `leftovers` are earlier runs'.
 """

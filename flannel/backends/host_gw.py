@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import interfaces
 from flannel.backends.backend import BackendError
-from flannel.backends.gateways import Subnets, remove_orphans
+from flannel.backends.leftovers import Subnets, clear
 from flannel.backends.upkeep import keep, put_back
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
@@ -57,8 +57,8 @@ class HostGW:
         """Nothing was made."""
 
     async def begin(self, leases: Collection[Lease]) -> None:
-        """Remove routes through this interface to subnets that nobody has any more."""
-        await remove_orphans(self.kernel, self._link.index, self.subnets, leases)
+        """Remove routes to subnets that nobody has any more, and what other backends left."""
+        await clear(self.kernel, self._link.index, self.subnets, leases)
 
     async def add(self, lease: Lease) -> None:
         """Route a subnet through its host."""

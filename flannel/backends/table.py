@@ -11,8 +11,8 @@ from flannel import config
 from flannel.backends import udp, vxlan
 from flannel.backends.alloc import Alloc
 from flannel.backends.backend import Backend
-from flannel.backends.gateways import Subnets
 from flannel.backends.host_gw import HostGW
+from flannel.backends.leftovers import Subnets
 from flannel.config import ConfigError, NetworkConfig
 from flannel.interfaces import External
 from flannel.kernel import Kernel
@@ -77,7 +77,7 @@ def _subnets(network: NetworkConfig) -> Subnets:
 def _udp(network: NetworkConfig) -> Make:
     given = config.option(network.backend_options, "Port", int, udp.DEFAULT_PORT)
     port = _within("Port", given, 1, PORT_MAX)
-    return lambda place: udp.UDP(place.kernel, place.external, network.network, port)
+    return lambda place: udp.UDP(place.kernel, place.external, _subnets(network), port)
 
 
 def _alloc(network: NetworkConfig) -> Make:

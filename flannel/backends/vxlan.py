@@ -24,7 +24,7 @@ from functools import partial
 from ipaddress import IPv4Network
 
 from flannel import gojson
-from flannel.backends.gateways import Subnets, remove_orphans
+from flannel.backends.leftovers import Subnets, clear
 from flannel.backends.upkeep import keep, put_back
 from flannel.backends.vxlan_device import MAC_BYTES, Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
@@ -112,7 +112,8 @@ class VXLAN:
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Clear the device, and the ways past it, of what no lease accounts for."""
-        await remove_orphans(self.kernel, self.external.link.index, self.subnets, leases)
+        outer = self.external.link.index
+        await clear(self.kernel, outer, self.subnets, leases, own_device=self.link.index)
         paths = []
         for lease in leases:
             with contextlib.suppress(LeaseError):  # is said when it is added

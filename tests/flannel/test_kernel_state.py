@@ -207,6 +207,36 @@ def test_udp(scene: Scene) -> None:
     scene.has()
 
 
+@pytest.mark.parametrize("kind", ["host-gw", "udp", "vxlan"])
+def test_another_backend_than_before(scene: Scene, kind: str) -> None:
+    """vxlan's device and routes would go before the new ones; so would host-gw's before udp's. A
+    device of another network stays."""
+    scene.daemon({"Type": "vxlan"}).start().ready().stop()
+    scene.host.ip("route", "add", "172.24.77.0/24", "via", "172.17.8.98")
+    for name, vni, address in (("flannel.8", "8", "10.9.1.0/32"), ("vx9", "9", "172.24.9.0/32")):
+        scene.host.ip("link", "add", name, "type", "vxlan", "id", vni, "dev", "eth1",
+                      "local", "172.17.8.101", "dstport", f"48{vni}")  # fmt: skip
+        scene.host.ip("address", "add", address, "dev", name)
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": kind, "VNI": 7})
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    daemon = scene.second_daemon().start().ready()
+    daemon.says("Removing flannel.1, which an earlier run with another Backend has left")
+    address = scene.operator.lease_of("172.17.8.101").partition("-")[0]
+    scene.has(
+        *{
+            "vxlan": [route.replace("flannel.1", "flannel.7") for route in (ROUTE_200, ROUTE_203)],
+            "host-gw": ["172.24.201.0/24 via 172.17.8.103 dev eth1"],
+            "udp": [f"172.24.0.0/16 dev flannel0 proto kernel scope link src {address}"],
+        }[kind]
+    )
+    links = [link["ifname"] for link in scene.host.json("link")]
+    assert "flannel.1" not in links
+    assert {"flannel.8", "vx9"} < set(links)
+    daemon.stop()
+    scene.host.ip("link", "delete", "vx9")
+
+
 def test_alloc(scene: Scene) -> None:
     """A lease and a file; nothing in the kernel."""
     daemon = scene.daemon({"Type": "alloc"}).start().ready()

@@ -40,6 +40,8 @@ MINUTE_S = 60
 ENDPOINT_S = 15.0
 """How long one member of the store may take to answer: twice as long as a member without a quorum
 waits for one. The data path does not wait for it, and leases are renewed an hour ahead."""
+ANSWER_BYTES_MAX = 16 << 20
+"""More than 50,000 leases. As objects they take many times that."""
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ def _client(options: Options) -> AsyncClient:
             tls=tls,
             timeout_s=ENDPOINT_S,
             total_timeout_s=total_s,
+            answer_bytes_max=ANSWER_BYTES_MAX,
         )
     except ClientError as error:
         raise Failure(f"Failed to create SubnetManager: {error}") from None

@@ -4,7 +4,7 @@ The operator writes the network config by hand, so what is wrong with it must be
 words are those of Go's encoding/json (what flanneld's log shows), followed by line and column.
 
 Laws: pure; strict (no NaN, no comments, no trailing comma); an object is a list of pairs, because
-Go matches field names without regard to case and the last one wins; depth is bounded.
+Go matches field names without regard to case and the last one wins; depth and length are bounded.
 """
 
 import json
@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
+TEXT_MAX = 1 << 16
+"""Characters. What flannel keeps in a store has a few hundred; more would hold up the packets."""
 DEPTH_MAX = 100
 INTEGER_DIGITS_MAX = 30
 """Longer ones fit no field anyway."""
@@ -80,6 +82,8 @@ def text_of(value: Value) -> str:
 
 def parse(text: str) -> Value:
     """The one value in the text; raises JSONError."""
+    if len(text) > TEXT_MAX:
+        raise JSONError(f"longer than {TEXT_MAX} characters: {len(text)}")
     reader = _Reader(text)
     value = reader.value(0)
     reader.space()

@@ -24,8 +24,10 @@ from pyetcdctl import (
 REMOVALS = frozenset({"delete", "expire", "compareAndDelete"})
 PASSING_CODES_FROM = 300
 """300 and 301 are raft's errors, 400 and 401 watches'; lower ones are the store saying no."""
-SAID_MAX = 1000
-"""Foreign keys remembered, so that each is said once."""
+TTL_MAX_S = 1 << 31
+"""Nobody waits for longer."""
+SAID_MAX, SAID_LENGTH = 1000, 200
+"""Foreign keys remembered, by how they begin, so that each is said once."""
 
 _log = logging.getLogger(__name__)
 
@@ -194,18 +196,22 @@ class Registry:
         except LeaseError as error:
             self._say_once(node.key, str(error))
             return None
-        ttl_s = max(node.ttl, 1) if node.expiration else 0
-        return Lease(subnet, attributes, ttl_s, node.modified_index)
+        return Lease(subnet, attributes, _ttl_s(node), node.modified_index)
 
     def _say_once(self, key: str, why: str) -> None:
-        if key not in self._said and len(self._said) < SAID_MAX:
-            self._said.add(key)
+        known_as = key[:SAID_LENGTH]
+        if known_as not in self._said and len(self._said) < SAID_MAX:
+            self._said.add(known_as)
             _log.warning("Ignoring bad subnet node: %s: %s", key, why)
 
 
 def _written(subnet: IPv4Network, attributes: Attributes, result: Result) -> Lease:
-    node = result.node
-    return Lease(subnet, attributes, node.ttl if node.expiration else 0, node.modified_index)
+    return Lease(subnet, attributes, _ttl_s(result.node), result.node.modified_index)
+
+
+def _ttl_s(node: Node) -> int:
+    """Seconds left; 0 if it never ends."""
+    return min(max(node.ttl, 1), TTL_MAX_S) if node.expiration else 0
 
 
 def is_passing(error: Exception) -> bool:

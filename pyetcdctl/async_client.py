@@ -81,8 +81,10 @@ class AsyncClient(
         timeout_s: float | None = TIMEOUT_S,
         total_timeout_s: float | None = TOTAL_TIMEOUT_S,
         luck: random.Random | None = None,
+        answer_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
-        """As Client's. Raises BadEndpoint, BadTLS and BadCredentials."""
+        """As Client's; a larger answer is BadAnswer. Raises BadEndpoint, BadTLS, BadCredentials."""
+        self._answer_bytes_max = answer_bytes_max
         self._tls = tls or TLS()
         self._tls.check()
         self._ring = Ring(endpoints, luck)
@@ -241,8 +243,9 @@ class AsyncClient(
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
+                if len(body) > self._answer_bytes_max:
+                    most = self._answer_bytes_max
+                    raise BadAnswer(f"client: the answer is larger than {most} bytes")
         return Answer(
             response.status,
             response.reason or "",

@@ -17,6 +17,7 @@ again makes all of it anew.
 
 import contextlib
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,12 +27,17 @@ from ipaddress import IPv4Network
 from flannel import gojson
 from flannel.backends.leftovers import Subnets, clear
 from flannel.backends.upkeep import keep, put_back
-from flannel.backends.vxlan_device import MAC_BYTES, Device
+from flannel.backends.vxlan_device import Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
 from flannel.kernel import Kernel, KernelError, Link
 from flannel.lease import Lease, LeaseError
 from flannel.tables import Neighbour, Route
+
+_MAC = re.compile(
+    r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}"
+)
+"""What Go's net.ParseMAC takes for six bytes."""
 
 _log = logging.getLogger(__name__)
 
@@ -252,13 +258,9 @@ def vtep_mac(backend_data: str) -> str:
     mac, _ = data.find("VtepMAC") if isinstance(data, gojson.Fields) else (None, False)
     if not isinstance(mac, str):
         raise LeaseError("BackendData has no VtepMAC")
-    parts = mac.lower().replace("-", ":").split(":")
-    try:
-        octets = [int(part, 16) for part in parts]
-    except ValueError:
-        octets = []
-    if len(octets) != MAC_BYTES or any(octet > 0xFF for octet in octets):
+    if not _MAC.fullmatch(mac):
         raise LeaseError(f"VtepMAC must be six bytes such as 62:76:77:99:64:d5, not {mac!r}")
+    octets = bytes.fromhex(re.sub("[:.-]", "", mac))
     if octets[0] & 1 or not any(octets):
         raise LeaseError(f"VtepMAC must be the MAC of one device, and {mac} is none's")
-    return ":".join(f"{octet:02x}" for octet in octets)
+    return octets.hex(":")

@@ -1,24 +1,28 @@
-"""Goal: a store that answers late costs time and nothing else.
+"""Goal: a store that answers late, or too much, costs time and nothing else.
 
 Method: answers of a real store are held back: those to writes for longer than the client waits, and
-all of them for a few seconds, before the real program.
+all of them for a few seconds, before the real program; a store of a few lines never ends its own.
 """
 
 import asyncio
+import contextlib
 import random
+import sys
 from pathlib import Path
 
+from flannel.holding import Holding
 from flannel.lease import Attributes
 from flannel.leasing import acquire_lease
-from flannel.registry import Registry
-from pyetcdctl import AsyncClient
+from flannel.registry import Put, Registry
+from pyetcdctl import AsyncClient, Node, Result
 from tests.flannel.sample import US, network
-from tests.flannel.slow_store import slow
+from tests.flannel.slow_store import CHUNK_BYTES, slow
 from tests.flannel.stores import Operator
 from tests.flannel.test_access import daemon
-from tests.oracle.process import Server
+from tests.oracle.process import ROOT, Server
 
 DEADLINE_S = 40.0
+PEAK_KB = 200_000
 PATIENCE_S = 0.5
 
 
@@ -52,3 +56,42 @@ async def test_the_daemon_with_a_store_that_takes_three_seconds(
                 await asyncio.sleep(0.05)
             assert "trying again" not in log.read_text()
     assert len(operator.subnets()) == 1
+
+
+async def test_an_answer_that_never_ends(tmp_path: Path) -> None:
+    """It is refused at a bound, and said; memory stays what it was."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Etcd-Index: 1\r\n\r\n")
+            while True:
+                writer.write(b"[" * CHUNK_BYTES)
+                await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    log = tmp_path / "log"
+    async with server, asyncio.timeout(DEADLINE_S):
+        with open(log, "wb") as file:
+            line = [sys.executable, "-m", "flannel", "-iface=127.0.0.1", f"-etcd-endpoints={url}",
+                    f"-subnet-file={tmp_path / 'subnet.env'}"]  # fmt: skip
+            process = await asyncio.create_subprocess_exec(*line, cwd=ROOT, stderr=file)
+        try:
+            while "the answer is larger than 16777216 bytes" not in log.read_text():
+                await asyncio.sleep(0.05)
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        finally:
+            process.kill()
+            await process.wait()
+    peak_kb = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    assert int(peak_kb) < PEAK_KB
+
+
+def test_a_time_nobody_lives_to_see() -> None:
+    """A lease's ttl has no more digits than can be reckoned with."""
+    node = Node(key="/net/subnets/10.5.7.0-24", value='{"PublicIP":"172.17.8.101"}',
+                ttl=10**400, expiration="9999-01-01T00:00:00Z", modified_index=9)  # fmt: skip
+    news = Registry(AsyncClient(), "/net").read(Result("set", node))
+    assert isinstance(news, Put)
+    assert Holding(news.lease, since_s=1.5).due_in(2.0, 3600.0) > 1e9

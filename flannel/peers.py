@@ -3,7 +3,8 @@
 | a lease                                  | what happens                                          |
 |------------------------------------------|-------------------------------------------------------|
 | is our own subnet                        | passed over: the keeper hears of it                   |
-| has our own public IP, another subnet    | ignored, said once: packets to it would come back     |
+| has our public IP, another subnet, or    | ignored, said once: packets to it would come back     |
+| an address of this host as its public IP |                                                       |
 | is of another kind of backend            | ignored, said once; a way that led there is removed   |
 | is not inside the Network, has an        | the same: its way would lead packets astray that are  |
 | address of this host in it (of whatever  | our own, or no container's, those to the store too    |
@@ -138,6 +139,11 @@ class Peers:
             return (
                 f"it has this host's own public IP {self._public_ip} (another host with it? give "
                 "each its own -iface or -public-ip, then restart both)"
+            )
+        if lease.attributes.public_ip in self._addresses:
+            return (
+                f"its public IP {lease.attributes.public_ip} is an address of this host too (as "
+                "behind NAT? give each host its own -iface or -public-ip)"
             )
         if lease.subnet == self._network or not lease.subnet.subnet_of(self._network):
             return f"it is no part of the Network {self._network}"

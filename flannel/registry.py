@@ -13,6 +13,7 @@ from flannel.config import ConfigError
 from flannel.lease import TTL_S, Attributes, Lease, LeaseError, name_of, parse_attributes, subnet_of
 from pyetcdctl import (
     AsyncClient,
+    BadAnswer,
     CompareFailed,
     EtcdError,
     KeyNotFound,
@@ -110,6 +111,9 @@ class Registry:
             result = await self._client.get(self._directory, recursive=True, quorum=True)
         except KeyNotFound as error:
             return Listing((), frozenset(), error.index)
+        if not result.index:
+            # Taken for one, it would be that of a store that was set back.
+            raise BadAnswer("the answer has no X-Etcd-Index (is a proxy in between?)")
         leases: list[Lease] = []
         unreadable: set[IPv4Network] = set()
         for node in result.node.nodes or ():

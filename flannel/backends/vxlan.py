@@ -218,6 +218,11 @@ class VXLAN:
         same = self._tunnels.get(path.fdb.mac, {}).values() if path.fdb else ()
         return next((other for other in same if other.fdb != path.fdb), None)
 
+    def _is_shared(self, path: Path) -> bool:
+        """Whether its host has another lease, for a time: that is reached by the same entry."""
+        same = self._tunnels.get(path.fdb.mac, {}).values() if path.fdb else ()
+        return any(other.fdb == path.fdb and other.route != path.route for other in same)
+
     async def _path(self, lease: Lease) -> Path:
         public_ip = lease.attributes.public_ip
         if self.settings.direct_routing and await self.kernel.is_near(public_ip):
@@ -238,7 +243,7 @@ class VXLAN:
     async def _take_down(self, path: Path) -> None:
         """Remove whatever of it is there; one that cannot be removed does not keep the others."""
         removals = [self.kernel.remove_route(path.route)]
-        if path.fdb:
+        if path.fdb and not self._is_shared(path):
             removals.append(self.kernel.remove_fdb(self.link, path.fdb))
         if path.arp:
             removals.append(self.kernel.remove_arp(self.link, path.arp))

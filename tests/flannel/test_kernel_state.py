@@ -109,6 +109,19 @@ def test_vxlan_with_a_cloned_host(scene: Scene) -> None:
     daemon.stop()
 
 
+def test_vxlan_with_a_host_that_changed_its_subnet(scene: Scene) -> None:
+    """Its old lease goes a day later: the entry that leads to it stays for the new one."""
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    scene.operator.set("subnets/172.24.210.0-24", FOREIGN["172.24.200.0-24"])
+    daemon.says("Subnet added: 172.24.210.0/24")
+    scene.operator.delete("subnets/172.24.200.0-24")
+    scene.operator.delete("subnets/172.24.203.0-24")
+    until(lambda: len(scene.arp()) == 1, "the last is gone")
+    assert scene.fdb() == [f"{MAC} dst 172.17.8.102 self permanent"]
+    daemon.stop()
+
+
 def test_vxlan_whose_device_is_deleted(scene: Scene) -> None:
     """The daemon says so and ends, so that its service manager starts it again; then all is back,
     with the same lease."""

@@ -121,6 +121,15 @@ async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptu
         assert f"Ignoring lease of {inside_or_around}: {why}" in ignored
 
 
+async def test_a_public_ip_that_this_host_has_too(
+    peers: Peers, paper: Paper, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As 10.0.2.15 is on all of Vagrant's hosts: packets to that one would come back to us."""
+    await peers.hear(listing(lease("10.5.1.0/24", IPv4Address("10.5.8.4"), mac=MAC)))
+    assert paper.served == {}
+    assert "its public IP 10.5.8.4 is an address of this host too" in caplog.text
+
+
 async def test_what_the_kernel_refused_is_tried_again_at_the_next_listing(
     peers: Peers, paper: Paper
 ) -> None:

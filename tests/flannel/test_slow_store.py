@@ -10,11 +10,13 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
+
 from flannel.holding import Holding
 from flannel.lease import Attributes
 from flannel.leasing import acquire_lease
 from flannel.registry import Put, Registry
-from pyetcdctl import AsyncClient, Node, Result
+from pyetcdctl import AsyncClient, BadAnswer, Node, Result
 from tests.flannel.sample import US, network
 from tests.flannel.slow_store import CHUNK_BYTES, slow
 from tests.flannel.stores import Operator
@@ -86,6 +88,23 @@ async def test_an_answer_that_never_ends(tmp_path: Path) -> None:
             await process.wait()
     peak_kb = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     assert int(peak_kb) < PEAK_KB
+
+
+async def test_a_listing_without_an_index() -> None:
+    """It is no listing, rather than that of a store that was set back."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"action":"get","node":{"key":"/net/subnets","dir":true}}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, AsyncClient([url]) as client:
+        with pytest.raises(BadAnswer, match="has no X-Etcd-Index"):
+            await Registry(client, "/net").listing()
 
 
 def test_a_time_nobody_lives_to_see() -> None:

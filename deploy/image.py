@@ -17,12 +17,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from deploy.lab import lifeline
 from deploy.lab.hosts import hold, let_go
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -247,17 +247,11 @@ def main() -> int:
         say("python -m deploy.image wants root and debootstrap")
         return 1
     if _MARK not in os.environ:
-        space = tempfile.mkdtemp(prefix="pyetcd-image-")
+        os.chdir(ROOT)
         line = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        try:
-            return subprocess.run(
-                [*line, sys.executable, "-m", "deploy.image"],
-                env=os.environ | {_MARK: space},
-                cwd=ROOT,
-                check=False,
-            ).returncode
-        finally:
-            shutil.rmtree(space, ignore_errors=True)
+        line += [sys.executable, "-m", "deploy.image"]
+        return lifeline.run(line, os.environ, _MARK, "pyetcd-image-")
+    lifeline.hold()
     try:
         stage = Builder(Path(os.environ[_MARK])).build(ROOT / "Dockerfile")
         try_out(stage)

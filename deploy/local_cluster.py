@@ -18,10 +18,13 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
 
 _MEMBERS_MAX: Final = 9
 _CLIENT_PORT: Final = 2379
@@ -79,8 +82,9 @@ class Terminal:
         if self._coloured:
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
             text = text if name else f"\x1b[1m{text}\x1b[0m"
-        sys.stdout.write(f"{prefix}{text}\n")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # it was closed; the members are stopped all the same
+            sys.stdout.write(f"{prefix}{text}\n")
+            sys.stdout.flush()
 
 
 async def _run(members: list[Member], directory: Path, extra: list[str]) -> bool:
@@ -90,37 +94,34 @@ async def _run(members: list[Member], directory: Path, extra: list[str]) -> bool
     terminal = Terminal(max(len(member.name) for member in members))
     cluster = ",".join(f"{member.name}={member.peer_url}" for member in members)
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     running: dict[str, asyncio.subprocess.Process] = {}
     async with asyncio.TaskGroup() as tasks:
-        for member in members:
-            arguments = member.arguments(cluster, directory, extra)
-            terminal.say("pyetcd " + shlex.join(arguments), member.name, member.colour)
-            # A session of its own: Ctrl-C is ours to pass on, once.
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "server", *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-            )  # fmt: skip
-            running[member.name] = process
-            tasks.create_task(_follow(member, process, terminal))
-        looking = tasks.create_task(_watch_leader(members, terminal))
-        urls = ",".join(member.client_url for member in members)
-        terminal.say(f"try: ETCDCTL_API=2 etcdctl --endpoints {urls} member list")
-        terminal.say(
-            f"to see a failover: kill -9 the leader's pid ({_pids(running)}); Ctrl-C stops"
-        )
-        waiting = [asyncio.create_task(process.wait()) for process in running.values()]
-        stopping = asyncio.create_task(stopped.wait())
-        everybody = asyncio.ensure_future(asyncio.gather(*waiting))
-        await asyncio.wait((everybody, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        looking.cancel()
-        await _stop(running)
-        await everybody
+        try:
+            for member in members:
+                arguments = member.arguments(cluster, directory, extra)
+                terminal.say("pyetcd " + shlex.join(arguments), member.name, member.colour)
+                # A session of its own: Ctrl-C is ours to pass on, once.
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "server", *arguments,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                    start_new_session=True,
+                )  # fmt: skip
+                running[member.name] = process
+                tasks.create_task(_follow(member, process, terminal))
+            looking = tasks.create_task(_watch_leader(members, terminal))
+            urls = ",".join(member.client_url for member in members)
+            terminal.say(f"try: ETCDCTL_API=2 etcdctl --endpoints {urls} member list")
+            terminal.say(
+                f"to see a failover: kill -9 the leader's pid ({_pids(running)}); Ctrl-C stops"
+            )
+            await _any_of(stopped.wait(), _all_ended(running))
+            looking.cancel()
+        finally:
+            await _stop(running)
     return stopped.is_set()
 
 
@@ -138,6 +139,20 @@ async def _taken(members: list[Member]) -> list[str]:
 
 def _pids(running: dict[str, asyncio.subprocess.Process]) -> str:
     return ", ".join(f"{name} {process.pid}" for name, process in running.items())
+
+
+async def _all_ended(running: dict[str, asyncio.subprocess.Process]) -> None:
+    for process in running.values():
+        await process.wait()
+
+
+async def _any_of(*jobs: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _stop(running: dict[str, asyncio.subprocess.Process]) -> None:

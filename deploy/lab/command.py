@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -39,27 +38,12 @@ def main() -> int:
         sys.stderr.write(f"make lab: not installed: {', '.join(missing)} (sudo make tools)\n")
         return 1
     if not room.is_inside():
-        return _from_outside()
+        line = room.command("deploy.lab", sys.argv[1:])
+        return lifeline.run(line, _environment(), room.MARK, "pyetcd-lab-")
     lifeline.hold()
     room.settle()
     names = list(FLAVOURS) if options.backend == "all" else [options.backend]
     return max(_run(name, Path(os.environ[room.MARK]) / name) for name in names)
-
-
-def _from_outside() -> int:
-    """Do it in a room, with a directory for logs that goes when it does."""
-    lifeline.listen()
-    space = None
-    try:
-        space = Path(tempfile.mkdtemp(prefix="pyetcd-lab-"))
-        line = room.command("deploy.lab", sys.argv[1:])
-        return lifeline.run(line, _environment() | {room.MARK: str(space)})
-    except lifeline.Told as told:
-        _say("\ninterrupted")
-        return told.status
-    finally:
-        if space:
-            shutil.rmtree(space, ignore_errors=True)
 
 
 def _environment() -> dict[str, str]:

@@ -6,8 +6,11 @@ nobody inside. What a signal says second is not heard any more.
 """
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -24,10 +27,22 @@ class Told(BaseException):
         self.status = _SHELL_SIGNALLED + number
 
 
-def listen() -> None:
-    """From now on the first signal raises Told, and later ones do nothing."""
+def run(line: Sequence[str], environment: Mapping[str, str], mark: str, prefix: str) -> int:
+    """Run a command in a room until it, or we, have ended; its exit status. It finds a directory of
+    its own, which goes with it, in the variable `mark`; the directory's name has the prefix.
+    """
     for number in _TELLING:
         signal.signal(number, _tell)
+    space = ""
+    try:
+        space = tempfile.mkdtemp(prefix=prefix)
+        return _run(line, {**environment, mark: space})
+    except Told as told:
+        sys.stdout.write("\ninterrupted\n")
+        return told.status
+    finally:
+        if space:
+            shutil.rmtree(space, ignore_errors=True)
 
 
 def _tell(number: int, _frame: Any) -> None:
@@ -36,8 +51,7 @@ def _tell(number: int, _frame: Any) -> None:
     raise Told(number)
 
 
-def run(line: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command in a room until it, or we, have ended; its exit status. Raises Told."""
+def _run(line: Sequence[str], environment: Mapping[str, str]) -> int:
     inside = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, start_new_session=True)
     try:
         return inside.wait()

@@ -85,10 +85,14 @@ def parse_attributes(text: str) -> Attributes:
         raise LeaseError(str(error)) from None
     if not isinstance(value, gojson.Fields):
         raise LeaseError(f"a lease is a JSON object, not {gojson.kind(value)}")
-    public_ip, _ = value.find("PublicIP")
-    if not isinstance(public_ip, str):
+    public_ip, is_there = value.find("PublicIP")
+    if not is_there:
         raise LeaseError("PublicIP is missing")
+    if not isinstance(public_ip, str):
+        raise LeaseError(f"PublicIP must be a string, not {gojson.kind(public_ip)}")
     backend_type, _ = value.find("BackendType")
+    if backend_type is not None and not isinstance(backend_type, str):
+        raise LeaseError(f"BackendType must be a string, not {gojson.kind(backend_type)}")
     data, _ = value.find("BackendData")
     try:
         address = IPv4Address(public_ip)
@@ -98,6 +102,6 @@ def parse_attributes(text: str) -> Attributes:
         raise LeaseError(f"PublicIP must be the address of a host, not {address}")
     return Attributes(
         address,
-        backend_type if isinstance(backend_type, str) else "",
+        backend_type or "",
         "" if data is None else gojson.text_of(data),
     )

@@ -50,7 +50,11 @@ def test_later_versions_are_understood() -> None:
         ("{}", "PublicIP is missing"),
         ('{"PublicIP":"fd00::1"}', "PublicIP must be an IPv4 address, not 'fd00::1'"),
         ('{"PublicIP":"0.0.0.0"}', "PublicIP must be the address of a host, not 0.0.0.0"),
-        ('{"PublicIP":5}', "PublicIP is missing"),
+        ('{"PublicIP":5}', "PublicIP must be a string, not number"),
+        (
+            '{"PublicIP":"172.17.8.101","BackendType":5}',
+            "BackendType must be a string, not number",
+        ),
     ],
 )
 def test_values_of_others_are_refused(text: str, complaint: str) -> None:

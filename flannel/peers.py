@@ -14,8 +14,8 @@
 | is not in a store that was set back      | its way stays for a lease's time, in which its host   |
 |                                          | comes back, or until somebody leases its subnet       |
 
-Laws: one bad lease never keeps the others from being served; what the kernel refused, or was
-ignored (this host's addresses may have changed), is looked at again at the next listing.
+Laws: one bad lease never keeps the others from being served; with each listing it is looked again
+at what the kernel refused, and at who is ignored, for this host's addresses may have changed.
 """
 
 import logging
@@ -57,6 +57,7 @@ class Peers:
         self._own = own
         self._public_ip = external.public_ip
         self._look = look
+        self._address = external.address
         self._addresses = [external.address]
         """This host's, in order."""
         self._ledger = Ledger()
@@ -68,7 +69,8 @@ class Peers:
     async def hear(self, news: Listing | Event) -> None:
         """Take a listing or an event."""
         try:
-            self._addresses = sorted(await self._look())
+            # That of -iface may be away for now: it comes back.
+            self._addresses = sorted({*await self._look(), self._address})
         except KernelError as error:
             _log.error("%s", error)
         match news:
@@ -77,7 +79,9 @@ class Peers:
                 await self._begin(others)
                 changes = self._ledger.replace(others, unreadable, self._clock())
                 again = [
-                    Added(lease) for lease in self._ledger.leases() if lease.subnet in self._refused
+                    Added(lease)
+                    for lease in self._ledger.leases()
+                    if lease.subnet in self._refused or self._why_ignored(lease) is not None
                 ]
                 for change in [*changes, *again]:
                     await self._apply(change)

@@ -178,8 +178,11 @@ async def test_an_address_of_this_host_is_in_the_way_while_it_is_there(paper: Pa
     await peers.hear(both)
     assert sorted(paper.served) == ["10.5.8.0/24", "10.5.9.0/24"]
     own.add(IPv4Address("10.5.9.255"))
-    await peers.hear(Put(lease("10.5.9.0/24", mac=MAC), 101))
+    await peers.hear(both)
     assert sorted(paper.served) == ["10.5.8.0/24"]
+    own.add(IPv4Address("10.5.8.1"))
+    await peers.hear(Put(lease("10.5.8.0/24", mac=MAC), 101))
+    assert paper.served == {}
 
 
 async def test_a_store_that_was_set_back_drops_nobody(paper: Paper) -> None:

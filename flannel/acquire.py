@@ -81,6 +81,7 @@ def next_step(
         if config.allows(ours.subnet):
             return Reuse(ours, f"Found lease ({ours.subnet}) for current IP ({public_ip}), reusing")
         return Remove(ours)
+    leased = [*(lease.subnet for lease in leases), *unreadable]
     if previous and config.allows(previous):
         held = next((lease for lease in leases if lease.subnet == previous), None)
         if held:
@@ -90,9 +91,8 @@ def next_step(
                 f"Found lease ({previous}) of {owner} matching previously leased subnet, taking "
                 f"it over: {owner} must not use it any more (was the subnet file copied?)",
             )
-        if previous not in unreadable:
+        if not any(previous.overlaps(other) for other in leased):
             return Create(previous, f"Found previously leased subnet ({previous}), reusing")
-    leased = [*(lease.subnet for lease in leases), *unreadable]
     own = [one for one in avoided if one.network.overlaps(config.network)]
     # A wire may be as wide as the Network. Then the routes into it, which are longer, go first.
     free = _free(config, [*leased, *(one.network for one in own)]) or _free(

@@ -98,6 +98,14 @@ def test_subnets_of_leases_and_of_unreadable_keys_are_taken() -> None:
     assert [str(subnet) for subnet in chance.bag] == ["10.5.3.0/24", "10.5.8.0/24", "10.5.9.0/24"]
 
 
+def test_a_previous_subnet_that_somebody_has_a_part_of_is_not_asked_for() -> None:
+    """Nor one that is a part of another's: leases of an earlier SubnetLen."""
+    for other in ("10.5.8.0/22", "10.5.9.128/25"):
+        step = decide([lease(other, OTHER)], previous="10.5.9.0/24")
+        assert isinstance(step, Create)
+        assert not step.subnet.overlaps(net(other))
+
+
 def test_an_unreadable_previous_subnet_is_not_asked_for() -> None:
     """It would be refused ten times."""
     step = decide([], previous="10.5.9.0/24", unreadable=("10.5.9.0/24",))

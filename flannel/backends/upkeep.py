@@ -96,6 +96,6 @@ async def keep(
 def gone(name: str) -> BackendError:
     """Why the run ends."""
     return BackendError(
-        f"{name} is not there any more: somebody has deleted it; start again to have it and the "
-        "ways through it back"
+        f"{name} is not there any more: somebody has deleted it, or the interface it hangs on; "
+        "start again to have it and the ways through it back"
     )

@@ -5,6 +5,7 @@ and with it everything in there; only then the one outside goes on. Signals of a
 nobody inside. What a signal says second is not heard any more.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ _TELLING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHELL_SIGNALLED: Final = 128
 
 
-class Told(BaseException):
+class _Told(BaseException):
     """A signal says to end."""
 
     def __init__(self, number: int) -> None:
@@ -37,8 +38,10 @@ def run(line: Sequence[str], environment: Mapping[str, str], mark: str, prefix: 
     try:
         space = tempfile.mkdtemp(prefix=prefix)
         return _run(line, {**environment, mark: space})
-    except Told as told:
-        sys.stdout.write("\ninterrupted\n")
+    except _Told as told:
+        with contextlib.suppress(OSError):  # the terminal may be what went
+            sys.stdout.write("\ninterrupted\n")
+            sys.stdout.flush()
         return told.status
     finally:
         if space:
@@ -48,7 +51,7 @@ def run(line: Sequence[str], environment: Mapping[str, str], mark: str, prefix: 
 def _tell(number: int, _frame: Any) -> None:
     for each in _TELLING:
         signal.signal(each, signal.SIG_IGN)
-    raise Told(number)
+    raise _Told(number)
 
 
 def _run(line: Sequence[str], environment: Mapping[str, str]) -> int:

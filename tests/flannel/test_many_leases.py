@@ -18,7 +18,7 @@ pytestmark = as_root
 
 LEASES = 1500
 PER_LOOK_S = 0.35
-"""A look took 0.8 s and more when it was quadratic, and takes 0.1 s."""
+"""A look took more than half a second when it was quadratic, and takes less than a tenth."""
 FILL = """
 import http.client, sys, urllib.parse
 prefix, form, count = sys.argv[1:]

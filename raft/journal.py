@@ -42,6 +42,7 @@ from raft.records import (
     segment_seed,
 )
 from raft.replay import (
+    REMEDY,
     IdentityMismatch,
     JournalCorrupt,
     Replay,
@@ -153,7 +154,7 @@ class Journal:
             disk.sync_dir(os.path.dirname(os.path.abspath(directory)))
         found = replay(disk, directory, identity)
         if found.identity is None:
-            raise JournalCorrupt(f"{directory}: there is no journal, and no identity to begin one")
+            raise JournalCorrupt(f"{directory}: the log is gone; {REMEDY}")
         outline = found.outline
         recovered = Recovered(
             term=outline.term,

@@ -35,9 +35,10 @@ from raft.spare import TEMPORARY_SUFFIX
 
 _SEGMENT_NAME = re.compile(r"[0-9a-f]{16}\.log")
 _FOREIGN_SUFFIX = ".wal"  # etcd's own
-_REMEDY = (
-    "the member refuses to start rather than lose data: restore its data directory from a copy, "
-    "or remove the member from the cluster and add it again with an empty data directory"
+REMEDY = (
+    "the member refuses to start rather than lose data: if there are others, remove it from the "
+    "cluster and add it anew with an empty data directory; if it is alone, restore its data "
+    "directory from a copy"
 )
 
 
@@ -89,7 +90,7 @@ def replay(disk: Disk, directory: str, identity: Identity | None) -> Replay:
         except Damage as damage:
             file.close()
             raise JournalCorrupt(
-                f"{path}: offset {damage.offset}: {damage.reason}; {_REMEDY}"
+                f"{path}: offset {damage.offset}: {damage.reason}; {REMEDY}"
             ) from damage
         except BaseException:
             file.close()
@@ -113,7 +114,7 @@ def _check_beginning(result: Replay, directory: str) -> None:
             result.file.close()
         raise JournalCorrupt(
             f"{segment_path(directory, result.segments[0].sequence)}: offset {HEADER_BYTES}: "
-            f"segments before this one are missing, and no snapshot covers them; {_REMEDY}"
+            f"segments before this one are missing, and no snapshot covers them; {REMEDY}"
         )
 
 
@@ -133,7 +134,7 @@ def _sequences(disk: Disk, directory: str) -> list[int]:
     for number, sequence in enumerate(sequences, sequences[0] if sequences else 0):
         if number != sequence:
             path = segment_path(directory, number)
-            raise JournalCorrupt(f"{path}: this segment is missing between others; {_REMEDY}")
+            raise JournalCorrupt(f"{path}: this segment is missing between others; {REMEDY}")
     return sequences
 
 

@@ -282,7 +282,9 @@ def _removals(others: tuple[Peer, ...]) -> list[bytes]:
 def _die(error: BaseException) -> NoReturn:
     """End the process without another answer: what is in memory can't be trusted any more."""
     if isinstance(error, OSError):
-        _logger.critical("cannot write to the data directory: %s; exiting", error)
+        reason = (error.strerror or str(error)).lower()
+        place = f" ({error.filename})" if error.filename else ""
+        _logger.critical("cannot write to the data directory: %s%s; exiting", reason, place)
     elif isinstance(error, DataLost | Contradicted):
         _logger.critical("%s; exiting", error)
     else:

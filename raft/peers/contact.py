@@ -5,8 +5,9 @@ Law: at most one live link and one attempt at one, and never both.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from raft.peers.collision import Standing
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from raft.peers.dialer import Dialer
     from raft.peers.handshake import Hello
     from raft.peers.link import Counters, Link
+
+DISPLACED_MAX: Final = 16
 
 
 @dataclass(slots=True)
@@ -28,7 +31,7 @@ class Contact:
     link: Link | None = None
     seen: tuple[int, int] | None = None
     """The incarnation and number of its last attempt that reached us."""
-    displaced: set[int] = field(default_factory=set)
+    displaced: deque[int] = field(default_factory=lambda: deque(maxlen=DISPLACED_MAX))
     """The incarnations whose connection another one's has taken the place of, since there was one
     without a break.
     """

@@ -269,7 +269,7 @@ class Mesh:
         link.begin(transport)
         if stale is not None:
             if stale.origin.incarnation != origin.incarnation:
-                contact.displaced.add(stale.origin.incarnation)
+                contact.displaced.append(stale.origin.incarnation)
             stale.abort()
             _logger.warning("peer %x became inactive (it has connected anew)", member)
             self._notices.append(lambda listener: listener.disconnected(member))

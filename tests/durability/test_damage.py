@@ -166,6 +166,26 @@ def test_another_cluster_s_snapshot() -> None:
             server.discard()
 
 
+def test_a_log_that_is_gone() -> None:
+    """Goal: snapshots without their log are refused: exit code 1, one line that says what is gone
+    and what to do. Method: all files of the log are removed."""
+    server = Pyetcd(args=("--snapshot-count", "5"))
+    try:
+        server.start()
+        for number in range(KEYS):
+            _put(server, number)
+        server.stop()
+        for path in log_files(server):
+            path.unlink()
+        end = refused(server)
+        assert end.code == 1
+        assert len(end.complaints) == 1, end.lines
+        assert "wal: the log is gone; the member refuses to start" in end.complaints[0]
+        assert "add it anew with an empty data directory" in end.complaints[0]
+    finally:
+        server.discard()
+
+
 def test_another_cluster_s_log() -> None:
     """Goal and method: the same the other way round, one segment from elsewhere behind ours."""
     servers = [

@@ -53,7 +53,7 @@ def test_fresh_directory() -> None:
 
 def test_no_journal_and_no_identity() -> None:
     """Goal: nothing is invented. Method: open an empty directory with identity None."""
-    with pytest.raises(JournalCorrupt, match="no identity"):
+    with pytest.raises(JournalCorrupt, match="the log is gone; the member refuses to start"):
         Journal.open(SimulatedDisk(), DIRECTORY, identity=None)
 
 

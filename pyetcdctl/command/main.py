@@ -20,8 +20,9 @@ from pyetcdctl.errors import in_words
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    # As a program without handlers: Ctrl-C ends it, quietly.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # As a program without handlers: Ctrl-C ends it, quietly, unless it was started to ignore it.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     status = 0
     try:
         run(sys.argv[1:])

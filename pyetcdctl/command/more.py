@@ -85,8 +85,8 @@ MORE: Final[tuple[Command, ...]] = (
         _examples(
             "Waits its turn in the queue below <key>, runs the command, and ends with its exit "
             "code (128 + N if signal N ended it, 127 if there is no such command). Signals are "
-            "passed on. If the lock is lost, the command is ended and the exit code is 4; it is "
-            "4, too, if --wait runs out.",
+            "passed on; Ctrl-Z does not stop it. If the lock is lost, the command is ended and the "
+            "exit code is 4; it is 4, too, if --wait runs out.",
             "pyetcdctl lock /locks/backup -- tar -cf /backup/data.tar /data",
             "pyetcdctl lock --wait 0s /locks/cron -- run-once",
         ),

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -99,6 +100,55 @@ def running(endpoints: str, *words: str, **more: str) -> Iterator[Running]:
         finally:
             started.process.kill()
             started.process.wait()
+
+
+class Terminal:
+    """A shell's script with a terminal of its own; one types, and sees what it shows."""
+
+    def __init__(self, master: int, process: "subprocess.Popen[bytes]") -> None:
+        self._master, self._process = master, process
+        self._shown = bytearray()
+
+    @property
+    def shown(self) -> str:
+        """All that it has shown so far."""
+        with contextlib.suppress(BlockingIOError, OSError):  # EIO: the last of them has gone
+            while data := os.read(self._master, 65536):
+                self._shown += data
+        return self._shown.decode()
+
+    def shows(self, text: str) -> None:
+        """Wait until it has shown this."""
+        until(lambda: text in self.shown, f"{text!r} in {self.shown!r}", deadline_s=END_S)
+
+    def type(self, text: str) -> None:
+        """Type: \\x03 is Ctrl-C, \\x1a Ctrl-Z."""
+        os.write(self._master, text.encode())
+
+    def ended(self) -> int:
+        """Wait for its end."""
+        return self._process.wait(END_S)
+
+
+@contextlib.contextmanager
+def at_terminal(script: str, endpoints: str) -> Iterator[Terminal]:
+    """Run a script with job control beside the test; `$CTL` in it is our program."""
+    master, slave = pty.openpty()
+    os.set_blocking(master, False)
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "bash", "--norc", "-c", f"set -m; {script}"],
+        env=environment(endpoints, CTL=shlex.join(PROGRAM)),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    try:
+        yield Terminal(master, process)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)  # SIGHUP for whoever is left
 
 
 def on_terminal(command: Sequence[str], environment: dict[str, str]) -> str:

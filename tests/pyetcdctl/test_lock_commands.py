@@ -1,6 +1,7 @@
 """lock, elect, lease keep: what a shell sees of them."""
 
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 
 from pyetcdctl import Client, KeyNotFound
 from tests.clients.waiting import until
-from tests.pyetcdctl.running import PROGRAM, environment, on_terminal, run, running
+from tests.pyetcdctl.running import (
+    END_S,
+    PROGRAM,
+    at_terminal,
+    environment,
+    on_terminal,
+    run,
+    running,
+)
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -118,12 +127,102 @@ def test_on_a_terminal(url: str, place: str) -> None:
     assert "both" in on_terminal(words, environment(url))
 
 
+READS = "sh -c 'echo ready; read x < /dev/tty; echo got $x'"
+
+
+@pytest.mark.parametrize("before", ["", "echo | "])
+def test_stopping_a_holder(client: Client, url: str, place: str, before: str) -> None:
+    """Goal: Ctrl-Z does not stop who holds a lock: it would lose the lock, and two would be at
+    work. The command goes on, and has the terminal even if stdin is a pipe. Method: press it, see
+    the lock kept alive, type what the command waits for.
+    """
+    script = f"{before}$CTL lock --ttl 1 {place} -- {READS}; echo code $?"
+    with at_terminal(script, url) as terminal:
+        terminal.shows("ready")
+        terminal.type("\x1a")
+        terminal.shows("cannot be stopped at the terminal: it goes on")
+        held = client.get(queue(client, place)[0]).node
+        until(
+            lambda: client.get(held.key).node.modified_index > held.modified_index + 4,
+            "it is kept alive",
+        )
+        terminal.type("hello\n")
+        terminal.shows("got hello")
+        terminal.shows("code 0")
+        assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize("before", ["", "echo | "])
+def test_interrupting_a_holder(client: Client, url: str, place: str, before: str) -> None:
+    """Goal: Ctrl-C ends a command that reads from the terminal, whatever its stdin is. Method:
+    press it.
+    """
+    with at_terminal(f"{before}$CTL lock {place} -- {READS}; echo code $?", url) as terminal:
+        terminal.shows("ready")
+        terminal.type("\x03")
+        terminal.shows("code 130")
+    until(lambda: queue(client, place) == [], "it is given back")
+
+
+def test_a_holder_in_the_background(url: str, place: str) -> None:
+    """Goal: a command that wants the terminal in the background waits until it has it, and says
+    so; it ends when it is to end. Method: `fg`; and `kill` instead.
+    """
+    waits = "the command is stopped until it is in the foreground"
+    script = f"$CTL lock {place} -- {READS} & read go; "
+    with at_terminal(f"{script} fg; echo code $?", url) as terminal:
+        terminal.shows(waits)
+        terminal.type("\nhello\n")
+        terminal.shows("got hello")
+        terminal.shows("code 0")
+    with at_terminal(f"{script} kill %1; wait %1; echo code $?", url) as terminal:
+        terminal.shows(waits)
+        terminal.type("\n")
+        terminal.shows("code 143")
+
+
+def test_a_lock_lost_at_a_terminal(client: Client, url: str, place: str) -> None:
+    """Goal: at a terminal, too, all that the command has started is ended, and nothing else.
+    Method: remove the key under a shell with a child.
+    """
+    script = f"sleep 600 & o=$!; $CTL lock --ttl 1 {place} -- sh -c 'sleep 600 & echo $$ $!.; wait'"
+    with at_terminal(f"{script}; echo code $?; kill $o && echo alive", url) as terminal:
+        terminal.shows(".")
+        pids = [int(pid) for pid in terminal.shown.partition(".")[0].split()]
+        client.delete(queue(client, place)[0])
+        terminal.shows("code 4")
+        terminal.shows("alive")
+        assert not any(map(is_alive, pids))
+
+
+def test_nohup(client: Client, url: str, place: str) -> None:
+    """Goal: who is started to ignore a signal ignores it, waiting and holding. Method: SIGHUP to
+    one behind `nohup`, in the queue and with the lock.
+    """
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "-"]
+    words = [*ignoring, *PROGRAM, "lock", place, "--", "sh", "-c", "echo ready; read x; exit 5"]
+    with running(url, "lock", place, "--", "sleep", "60") as holder:
+        until(lambda: len(queue(client, place)) == 1, "it holds")
+        with subprocess.Popen(
+            words, env=environment(url), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as waiter:
+            until(lambda: len(queue(client, place)) == 2, "it waits")
+            waiter.send_signal(signal.SIGHUP)
+            holder.send(signal.SIGTERM)
+            assert waiter.stdout is not None
+            assert waiter.stdout.readline() == b"ready\n"
+            waiter.send_signal(signal.SIGHUP)
+            assert waiter.communicate(b"\n", END_S) == (b"", None)
+    assert waiter.returncode == 5
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
         (["lock"], 1, "lock: key and command required"),
         (["lock", "/k"], 1, "lock: key and command required"),
         (["lock", "/k", "--", "no-such-command"], 127, 'lock: exec: "no-such-command": exec'),
+        (["lock", "--ttl", "99999999999", "/k", "--", "true"], 1, 'the TTL is "99999999999", but'),
         (["lock", "--ttl", "0", "/k", "--", "true"], 1, 'the TTL is "0", but has to be a whole'),
         (["lock", "--wait", "x", "/k", "--", "true"], 1, 'invalid value "x" for flag -wait'),
         (["lock", "/k", "--", "true"], 2, "Error:  client: etcd cluster is unavailable"),

@@ -72,12 +72,19 @@ def load(body: bytes) -> Any:
 
 
 def _parsed(body: bytes) -> Any:
+    text = body.decode("utf-8", "replace")
     try:
-        return json.loads(body.decode("utf-8", "replace"))
+        read = json.loads(text)
+        # Half a surrogate pair is no text: Go, too, reads U+FFFD.
+        return json.loads(_whole(json.dumps(read, ensure_ascii=False))) if r"\u" in text else read
     except ValueError:
         raise BadAnswer(BadAnswer.INVALID) from None
     except RecursionError:
         raise BadAnswer(BadAnswer.TOO_DEEP) from None
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def field(value: Any, name: str, default: _T) -> _T:

@@ -17,6 +17,7 @@ from pyetcdctl import authority, requests
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadCredentials,
+    BadEndpoint,
     ConnectionEnded,
     DialFailed,
     EndpointFailed,
@@ -263,9 +264,25 @@ def _verification(error: ssl.SSLCertVerificationError) -> str:
 def _proxy(endpoint: Endpoint) -> Endpoint | None:
     name = f"{endpoint.scheme}_proxy"
     text = os.environ.get(name.upper()) or os.environ.get(name)
-    if not text or _is_direct(endpoint):
+    proxy = _proxy_url(text) if text else None
+    if proxy is None:
         return None
-    return Endpoint.parse(text if "://" in text else f"http://{text}")
+    if endpoint.scheme == "http" and os.environ.get("REQUEST_METHOD"):
+        # There a client of the web server has a say in it.
+        raise EndpointFailed(
+            "refusing to use HTTP_PROXY value in CGI environment; see golang.org/s/cgihttpproxy"
+        )
+    return None if _is_direct(endpoint) else proxy
+
+
+def _proxy_url(text: str) -> Endpoint | None:
+    """What is no URL of a proxy is taken for its authority, and else for nothing, as in Go."""
+    for url in (text, f"http://{text}"):
+        with suppress(BadEndpoint):
+            proxy = Endpoint.parse(url)
+            if "://" in url and proxy.scheme in ("http", "https", "socks5"):
+                return proxy
+    return None
 
 
 def _is_direct(endpoint: Endpoint) -> bool:

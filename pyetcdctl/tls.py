@@ -71,4 +71,5 @@ def _look(path: str) -> None:
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise BadTLS(f"open {path}: {in_words(error)}") from None
+        verb = "read" if isinstance(error, IsADirectoryError) else "open"  # as Go has it
+        raise BadTLS(f"{verb} {path}: {in_words(error)}") from None

@@ -88,7 +88,7 @@ def load(session: Session) -> None:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
     except OSError as error:
-        fail_plainly(f"load: open {path}: {in_words(error)}")
+        fail_plainly(f"load: open {path or 'stdin'}: {in_words(error)}")
     try:
         entries = dumps.entries(dumps.read(text), session.flags["prefix"] or None)
     except dumps.Unusable as reason:

@@ -33,6 +33,12 @@ def app() -> str:
     )
 
 
+def app_as_group() -> str:
+    """What the program says to a command whose name is empty: a group's help text."""
+    commands = [(command.name, command.about) for command in COMMANDS]
+    return _group(NAME, ABOUT, [*commands, HELP_LINE], (*GLOBAL, HELP, VERSION_FLAG))
+
+
 def command(path: str, command: Command) -> str:
     """The help text of a command; `path` is how it is called."""
     options = " [command options]" if command.flags else ""
@@ -46,11 +52,17 @@ def command(path: str, command: Command) -> str:
 
 def group(path: str, group: Command) -> str:
     """The help text of a group of commands."""
+    return _group(path, group.about, [(each.name, each.about) for each in group.group], (HELP,))
+
+
+def _group(
+    path: str, about: str, commands: Iterable[tuple[str, str]], flags: Iterable[Flag]
+) -> str:
     return (
-        f"NAME:\n   {path} - {group.about}\n\n"
+        f"NAME:\n   {path} - {about}\n\n"
         f"USAGE:\n   {path} command [command options] [arguments...]\n\n"
-        f"COMMANDS:\n{columns((each.name, each.about) for each in group.group)}\n"
-        f"OPTIONS:\n{columns([flag_row(HELP)])}   \n"
+        f"COMMANDS:\n{columns(commands)}\n"
+        f"OPTIONS:\n{columns(flag_row(flag) for flag in flags)}   \n"
     )
 
 

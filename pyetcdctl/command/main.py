@@ -10,12 +10,16 @@ import importlib
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pyetcdctl.command import flags, helping, output
 from pyetcdctl.command.session import BAD_ARGUMENTS, NO_HELP_TOPIC, Exit, Session
 from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLAG, Command
 from pyetcdctl.errors import in_words
+
+_NESTED_MAX: Final = 5000
+"""How deep Python may call itself: directories are nested, and what handles them is. A stack of 8
+MiB has room for three times that."""
 
 
 def main() -> NoReturn:
@@ -23,6 +27,7 @@ def main() -> NoReturn:
     # As a program without handlers: Ctrl-C ends it, quietly, unless it was started to ignore it.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.setrecursionlimit(_NESTED_MAX)
     status = 0
     try:
         run(sys.argv[1:])
@@ -55,8 +60,10 @@ def run(words: list[str]) -> None:
         output.out(helping.app())
     elif settings["version"]:
         output.out(f"{NAME} version: {VERSION}\nAPI version: 2\n")
-    elif not rest or not rest[0]:
+    elif not rest:
         output.out(helping.app())
+    elif not rest[0]:
+        output.out(helping.app_as_group())
     elif rest[0] in ("help", "h"):
         _help(rest[1:])
     else:
@@ -92,6 +99,8 @@ def _help(words: list[str]) -> None:
         output.out(helping.app())
     elif words[0] in ("help", "h"):
         output.out(helping.help_help())
+    elif not words[0]:
+        output.out(helping.app_as_group())
     elif words[0] == "--all":
         from pyetcdctl.command import more
 
@@ -118,10 +127,12 @@ def _run(command: Command, words: list[str], settings: dict[str, Any]) -> None:
 def _run_group(path: str, group: Command, words: list[str], settings: dict[str, Any]) -> None:
     text = helping.group(path, group)
     values, rest = _parsed("Incorrect Usage.", (), words, text)
-    if values["help"] or not rest:
+    if values["help"] or not rest or not rest[0]:
         output.out(text)
     elif rest[0] in ("help", "h"):
-        if len(rest) > 1:
+        if len(rest) > 1 and not rest[1]:
+            output.out(text)
+        elif len(rest) > 1:
             command = _found(group.group, rest[1])
             output.out(helping.command(f"{path} {command.name}", command))
         else:

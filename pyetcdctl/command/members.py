@@ -9,6 +9,7 @@ from pyetcdctl.command import output
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail_plainly
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import BadEndpoint, ClientError
+from pyetcdctl.quoting import go_quoted
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Member
@@ -66,7 +67,7 @@ def _peer_url(text: str) -> str:
         fail_plainly(error)
     if url.scheme not in _SCHEMES or "://" not in text:
         fail_plainly(f"URL scheme must be http, https, unix, or unixs: {text}")
-    if not re.fullmatch(r".*:\d*", url.authority):
+    if not re.fullmatch(r"(\[[^]]*\]|[^:]*):\d*", url.authority.rpartition("@")[2]):
         fail_plainly(f'URL address does not have the form "host:port": {text}')
     if url.path:
         fail_plainly(f"URL must not contain a path: {text}")
@@ -100,8 +101,8 @@ def start_lines(name: str, member_id: str, members: list[Member]) -> str:
         for url in member.peer_urls
     )
     return (
-        f"\nETCD_NAME={output.go_quoted(name)}\n"
-        f"ETCD_INITIAL_CLUSTER={output.go_quoted(cluster)}\n"
+        f"\nETCD_NAME={go_quoted(name)}\n"
+        f"ETCD_INITIAL_CLUSTER={go_quoted(cluster)}\n"
         'ETCD_INITIAL_CLUSTER_STATE="existing"\n'
     )
 

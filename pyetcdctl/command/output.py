@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def out(text: str) -> None:
 
 
 def err(text: str) -> None:
-    """Write to stderr, likewise."""
-    _write(sys.stderr, text)
+    """Write to stderr, likewise; there is nobody to tell that it cannot be written to."""
+    with suppress(OSError):
+        _write(sys.stderr, text)
 
 
 def stdin() -> bytes:
@@ -53,38 +55,6 @@ def go_json(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return _SHORT.get(character) or f"\\u{ord(character):04x}"
-
-
-def go_quoted(text: str) -> str:
-    """A text as Go's %q prints it."""
-    return '"' + "".join(_go_character(character) for character in text) + '"'
-
-
-_GO_SHORT: Final = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    '"': '\\"',
-    "\\": "\\\\",
-}
-
-
-def _go_character(character: str) -> str:
-    short = _GO_SHORT.get(character)
-    if short is not None:
-        return short
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if character.isprintable():
-        return character
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def node_json(node: Node) -> str:

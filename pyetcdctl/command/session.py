@@ -17,6 +17,7 @@ from pyetcdctl.errors import (
     DeadlineExceeded,
     NoEndpoints,
 )
+from pyetcdctl.quoting import go_quoted
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Result
@@ -126,7 +127,7 @@ class Session:
             output.err(f"got endpoints({','.join(client.endpoints)}) after sync\n")
 
     def _print_curl(self, method: str, url: str, body: str | None) -> None:
-        data = "" if body is None else f" -d {output.go_quoted(body)}"
+        data = "" if body is None else f" -d {go_quoted(body)}"
         output.err(f"cURL Command: curl -X {method} {url}{data}\n")
 
     def _setting(self, flag: str, variable: str) -> str:
@@ -201,7 +202,10 @@ class Session:
         value = self.operand(1)
         if value is not None:
             return value
-        text = output.stdin().decode("utf-8", "surrogateescape")
+        try:
+            text = output.stdin().decode("utf-8", "surrogateescape")
+        except OSError:
+            text = ""
         if not text:
             fail("value required", BAD_ARGUMENTS)
         return text

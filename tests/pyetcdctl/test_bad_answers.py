@@ -63,6 +63,18 @@ def test_an_answer_without_a_node(body: str) -> None:
         assert (done.code, done.out, done.err) == (4, "", f"Error:  {INVALID}\n")
 
 
+def test_half_a_surrogate_pair() -> None:
+    """Goal: what is no text in an answer becomes one, as in etcdctl. Method: halves, and a pair."""
+    body = rb'{"node": {"key": "/a\ud800", "value": "\udcffx\ud83d\ude00\uDBFF"}}'
+    with answering(lambda _path, _headers: Reply(body)) as url:
+        for form, shown in (
+            ("simple", "\ufffdx\U0001f600\ufffd\n"),
+            ("yaml", "action: ''\nnode:\n  key: /a\ufffd\n  value: \"\ufffdx\\U0001F600\ufffd\"\n"),
+        ):
+            done = run(url, "--no-sync", "-o", form, "get", "/a")
+            assert (done.code, done.out, done.err) == (0, shown, "")
+
+
 def test_the_root_has_no_key() -> None:
     """Goal: the one node without a key is no bad answer. Method: as etcd 3.4 answers for it."""
     body = b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/a","value":"v"}]}}'

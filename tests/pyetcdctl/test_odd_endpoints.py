@@ -76,15 +76,35 @@ ENDPOINTS = [
     "%",
     ":",
     "*",
+    "http://127.0.0.1:1\n",
+    "http://127.0.0.1:1/\t\x7f",
+    'http://127.0.0.1:1"',
+    "http://127.0.0.1:\udcff",
+    'http://a"b:1',
+]
+PROXIES = ["ftp://127.0.0.1:1", "%zz", "http://a:x", "//127.0.0.1:1"]
+NOWHERE = "http://192.0.2.1:1"
+WORDS = [
+    ["", "get", "/a"],
+    ["help", ""],
+    ["member", ""],
+    ["member", "help", ""],
+    ["set", "--ttl", 'a\n"\x01', "/a", "v"],
+    ["--debug=\udcff", "ls"],
+    ["--timeout", "1\n", "ls"],
+    ["--no-sync", "member", "add", "n", "http://a:1,http://b:2"],
+    ["--ca-file", "/", "ls"],
 ]
 
 
-def said(program: tuple[str, ...], endpoints: str, directory: Path) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a `get` there."""
-    words = ["--endpoints", endpoints, "get", "/a"]
+def said(
+    program: tuple[str, ...], endpoints: str, directory: Path, *words: str, **more: str
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command there, of a `get` if there is none."""
     done = subprocess.run(
-        [*program, *words],
-        env=environment("", ETCDCTL_API="2"),
+        [*program, "--endpoints", endpoints, *(words or ("get", "/a"))],
+        env=environment("", ETCDCTL_API="2", **more),
+        errors="surrogateescape",
         capture_output=True,
         text=True,
         timeout=END_S,
@@ -100,6 +120,29 @@ def test_told_as_etcdctl_does(endpoints: str, tmp_path: Path) -> None:
     not connect to. Method: both, side by side; only what needs no name server.
     """
     assert said(PROGRAM, endpoints, tmp_path) == said((find_etcdctl(),), endpoints, tmp_path)
+
+
+@pytest.mark.parametrize("words", WORDS, ids=repr)
+def test_odd_words(words: list[str], tmp_path: Path) -> None:
+    """Goal: words nobody would write on purpose are answered as by etcdctl. Method: as above."""
+    etcdctl = (find_etcdctl(),)
+    assert said(PROGRAM, "http://:0", tmp_path, *words) == said(
+        etcdctl, "http://:0", tmp_path, *words
+    )
+
+
+@pytest.mark.parametrize("is_cgi", [False, True])
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_odd_proxies(proxy: str, is_cgi: bool, tmp_path: Path) -> None:
+    """Goal: as above for the environment's proxy; one that a web server's client may have set is
+    refused. Method: as above; nothing is sent to names that need a name server.
+    """
+    more = {"http_proxy": proxy} | ({"REQUEST_METHOD": "GET"} if is_cgi else {})
+    words = ("--no-sync", "get", "/a")
+    outcomes = [
+        said(program, NOWHERE, tmp_path, *words, **more) for program in (PROGRAM, (find_etcdctl(),))
+    ]
+    assert outcomes[0] == outcomes[1]
 
 
 def test_a_unix_socket(tmp_path: Path) -> None:

@@ -45,6 +45,46 @@ def test_a_closed_stream(
     assert (done.returncode, done.stderr) == (code, err)
 
 
+@pytest.mark.parametrize(
+    ("line", "around", "code", "err"),
+    [
+        (["get", "KEY"], ">/dev/full", 1, "no space left on device\n"),
+        (["get", "KEY/no"], "2>/dev/full", 4, ""),
+        (["lock", "KEY.lock", "--", "sh", "-c", "exit 5"], "2>/dev/full", 5, ""),
+        (["set", "KEY"], "</proc/self/mem", 1, "Error:  value required\n"),
+        (["load"], "</proc/self/mem", 1, "load: open stdin: input/output error\n"),
+    ],
+)
+def test_a_stream_that_fails(
+    client: Client, url: str, place: str, line: list[str], around: str, code: int, err: str
+) -> None:
+    """Goal: a value that could not be printed is told; a complaint that could not be, changes
+    nothing; what cannot be read is nothing, as in etcdctl. Method: a full device, an unreadable
+    file.
+    """
+    client.set(f"{place}/k", "v")
+    words = [word.replace("KEY", f"{place}/k") for word in line]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {around}', "-", sys.executable, "-m", "pyetcdctl", *words],
+        env=os.environ | {"ETCDCTL_ENDPOINTS": url},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, err)
+
+
+@pytest.mark.parametrize("form", ["simple", "json", "yaml", "table"])
+def test_directories_in_directories(client: Client, url: str, place: str, form: str) -> None:
+    """Goal: how deep keys are does not matter. Method: 600 directories, all formats."""
+    client.set(f"{place}{'/d' * 600}", "deep")
+    done = run(url, "-o", form, "ls", "-r", place)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("/d" * 600) == 1
+    assert run(url, "ls", "--tree", place).out.count("\n") == 601
+
+
 def test_a_dump_goes_into_what_is_there(
     client: Client, url: str, place: str, tmp_path: Path
 ) -> None:

@@ -8,15 +8,15 @@ talks to the healthy members alone.
 
 from __future__ import annotations
 
-import shlex
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from pyetcdctl.command import output
+from pyetcdctl.command import output, starting
 from pyetcdctl.command.formatted import HEALTHY, health_of
 from pyetcdctl.command.members import check_peer_urls, in_order, start_lines
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail_plainly
-from pyetcdctl.errors import ClientError
+from pyetcdctl.endpoints import Endpoint
+from pyetcdctl.errors import BadEndpoint, ClientError
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Member
@@ -42,6 +42,7 @@ def replace(session: Session) -> None:
     others = _healthy_others(first, members, gone)
     urls = urls or list(gone.peer_urls)
     _check_urls(urls, members, gone)
+    _check_names(members, gone)
     client = session.client(sync=False, endpoints=[url for m in others for url in m.client_urls])
     _remove(client, gone)
     added = _add(client, gone, urls)
@@ -50,9 +51,7 @@ def replace(session: Session) -> None:
     except ClientError as error:
         fail_plainly(f"The new member is added, but the members cannot be listed: {error}")
     output.out(start_lines(gone.name, added.id, members))
-    output.out(
-        f"\nStart it, with an empty data directory:\n\n{_start(gone, urls, added, members)}\n"
-    )
+    output.out(starting.told(gone, added, members))
 
 
 def _found(wanted: str, members: list[Member]) -> Member:
@@ -94,10 +93,31 @@ def _healthy_others(client: Client, members: list[Member], gone: Member) -> list
 
 
 def _check_urls(urls: list[str], members: list[Member], gone: Member) -> None:
+    for url in (*gone.peer_urls, *gone.client_urls):
+        try:
+            Endpoint.parse(url)
+        except BadEndpoint as error:
+            fail_plainly(f"Refused: a URL of {gone.name} cannot be read: {error}")
     for member in members:
         for url in set(urls) & set(member.peer_urls):
             if member != gone:
                 fail_plainly(f"The peerURL {url} is that of the member {member.name or member.id}")
+
+
+def _check_names(members: list[Member], gone: Member) -> None:
+    """The new member has to be told the names of all, and takes two of one name for one member."""
+    others = [member for member in members if member != gone]
+    for member in others:
+        if not member.name:
+            fail_plainly(
+                f"Refused: the member {member.id} was never started and has no name, which the new "
+                f"one has to be told. Start it, or remove it (`member remove {member.id}`)."
+            )
+        if sum(member.name == each.name for each in members) > 1:
+            fail_plainly(
+                f"Refused: there are two members named {member.name}, which the new one would take "
+                "for one. Give one of them another name first."
+            )
 
 
 def _remove(client: Client, gone: Member) -> None:
@@ -153,25 +173,3 @@ def _stranded(gone: Member, urls: list[str], trouble: ClientError) -> NoReturn:
         f"When the cluster is well again: member add {gone.name} {','.join(urls)}\n"
     )
     raise Exit(BAD_ARGUMENTS)
-
-
-def _start(gone: Member, urls: list[str], added: Member, members: list[Member]) -> str:
-    """The command line that starts the new member."""
-    cluster = ",".join(
-        f"{gone.name if member.id == added.id else member.name}={url}"
-        for member in members
-        for url in member.peer_urls
-    )
-    options = {
-        "name": gone.name,
-        "data-dir": f"{gone.name}.etcd",
-        "listen-peer-urls": ",".join(urls),
-        "initial-advertise-peer-urls": ",".join(urls),
-        "listen-client-urls": ",".join(gone.client_urls),
-        "advertise-client-urls": ",".join(gone.client_urls),
-        "initial-cluster": cluster,
-        "initial-cluster-state": "existing",
-    }
-    return "etcd " + " ".join(
-        f"--{name}={shlex.quote(value)}" for name, value in options.items() if value
-    )

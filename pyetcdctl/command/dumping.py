@@ -2,20 +2,22 @@
 
 Laws: a dump is read in one piece, from a quorum, and written to a file whole or not at all. A load
 checks all of the document first; what became of each node is counted and told, and the exit code
-is 4 if one was not loaded. It ends early when no endpoint answers, and says how far it came. The
-progress bar is for a terminal only, on stderr.
+is 4 if one was not loaded. It ends early when no endpoint answers, or at Ctrl-C, and says how far
+it came. The progress bar is for a terminal only, on stderr.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyetcdctl import requests
 from pyetcdctl.command import dumps, formats, output
-from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
+from pyetcdctl.command.session import INTERRUPTED, SERVER_ERROR, Exit, fail, fail_plainly
 from pyetcdctl.errors import BadAnswer, ClientError, EtcdError, NodeExists, NotAFile, in_words
 
 if TYPE_CHECKING:
@@ -52,18 +54,27 @@ def dump(session: Session) -> None:
 
 
 def _write(path: str, data: bytes) -> None:
-    """Write a file as a whole or not at all; what is no ordinary file is written into."""
-    place = os.path.realpath(path)
-    mode = os.stat(place).st_mode if os.path.exists(place) else None
-    if mode is not None and not stat.S_ISREG(mode):
-        with open(place, "wb") as file:
+    """Write a file as a whole or not at all; what is no ordinary file is written into, and so is
+    the one that stdout is: it may have more in it.
+    """
+    try:
+        there = os.stat(path)  # not its realpath's: that of a pipe in /dev/fd is no path
+    except FileNotFoundError:
+        there = None
+    if there is not None and _is_stdout(there):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    if there is not None and not stat.S_ISREG(there.st_mode):
+        with open(path, "wb") as file:
             file.write(data)
         return
+    place = os.path.realpath(path)
     part = f"{place}.part"
     try:
         with open(part, "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), stat.S_IMODE(mode))
+            if there is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(there.st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -72,6 +83,10 @@ def _write(path: str, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(part)
         raise
+
+
+def _is_stdout(there: os.stat_result) -> bool:
+    return sys.stdout is not None and os.path.samestat(there, os.fstat(1))
 
 
 def load(session: Session) -> None:
@@ -94,15 +109,19 @@ def load(session: Session) -> None:
     except dumps.Unusable as reason:
         fail_plainly(f"load: {reason}")
     loading = _Loading(session.client(), session.flags)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with _progress(len(entries)) as advance:
             for entry in entries:
                 loading.create(entry)
                 advance()
-    except ClientError as error:
+    except (ClientError, KeyboardInterrupt) as reason:
         done = loading.tally
         output.err(f"load: stopped after {sum(done)} of {len(entries)} nodes: {done.told()}\n")
-        fail(error, SERVER_ERROR)
+        if isinstance(reason, ClientError):
+            fail(reason, SERVER_ERROR)
+        raise Exit(INTERRUPTED) from None
     output.err(f"{loading.tally.told()}\n")
     if loading.tally.failed:
         raise Exit(SERVER_ERROR)

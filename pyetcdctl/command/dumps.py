@@ -15,14 +15,13 @@ import posixpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyetcdctl import requests
+from pyetcdctl.command.flags import TTL_MAX_S
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Result
 
 MARK: Final = "pyetcdctl-dump"
 VERSION: Final = 1
-# What a duration of Go can hold, in which servers count.
-TTL_MAX_S: Final = (1 << 63) // 1_000_000_000
 _FIELDS: Final = ("key", "dir", "value", "ttl")
 
 

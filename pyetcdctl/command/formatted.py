@@ -7,8 +7,10 @@ table that changes; anything else gets one after the other.
 from __future__ import annotations
 
 import json
+import signal
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from pyetcdctl.command import formats, output
 from pyetcdctl.command.members import in_order
@@ -111,7 +113,7 @@ def cluster_health(session: Session) -> None:
         raise Exit(NOT_HEALTHY)
 
 
-def _forever(client: Client, members: list[Member], *, is_yaml: bool) -> None:
+def _forever(client: Client, members: list[Member], *, is_yaml: bool) -> NoReturn:
     console = formats.console()
     if is_yaml or not console.is_terminal:
         while True:
@@ -121,10 +123,13 @@ def _forever(client: Client, members: list[Member], *, is_yaml: bool) -> None:
             time.sleep(_PERIOD_S)
     from rich.live import Live
 
-    with Live(console=console, auto_refresh=False) as live:
+    # The terminal is to be left as it was, with a cursor.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(_table([health_of(client, member) for member in members]), refresh=True)
             time.sleep(_PERIOD_S)
+    raise Exit(0)
 
 
 def _table(found: list[Health]) -> Table:

@@ -13,7 +13,7 @@ import sys
 from typing import Any, Final, NoReturn
 
 from pyetcdctl.command import flags, helping, output
-from pyetcdctl.command.session import BAD_ARGUMENTS, NO_HELP_TOPIC, Exit, Session
+from pyetcdctl.command.session import BAD_ARGUMENTS, INTERRUPTED, NO_HELP_TOPIC, Exit, Session
 from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLAG, Command
 from pyetcdctl.errors import in_words
 
@@ -36,6 +36,8 @@ def main() -> NoReturn:
     except OSError as error:
         output.err(f"{in_words(error)}\n")
         status = BAD_ARGUMENTS
+    except KeyboardInterrupt:  # where Ctrl-C has more to end than the process
+        status = INTERRUPTED
     except RecursionError:
         output.err("the answer is nested too deeply\n")
         status = BAD_ARGUMENTS

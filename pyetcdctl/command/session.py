@@ -30,6 +30,7 @@ BAD_CONNECTION: Final = 2
 NO_HELP_TOPIC: Final = 3
 SERVER_ERROR: Final = 4
 NOT_HEALTHY: Final = 5
+INTERRUPTED: Final = 130
 
 _STTY: Final = "stty: 'standard input': Inappropriate ioctl for device\n"
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TO_ALL: Final = (*ENDING, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCONT)
 _TO_COMMAND: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
-# Blocked, so that a message from the background is written and stops nobody.
-_OF_BACKGROUND: Final = (signal.SIGTTIN, signal.SIGTTOU)
+# Blocked only: a message is written, or not, and neither stops nor ends the one who writes it.
+_OF_OUTPUT: Final = (signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE)
 # Nobody else sends it: the keeper of a lease tells the main thread by it of a loss.
 LOSS: Final = signal.SIGALRM
 _FROM_TERMINAL: Final = 0x80  # SI_KERNEL
@@ -67,7 +67,7 @@ def take_signals() -> None:
     """From now on signals wait for `Supervised.run`, and none ends or stops this process."""
     signal.pthread_sigmask(
         signal.SIG_BLOCK,
-        heeded(*_TO_ALL, *_TO_COMMAND, *_OF_BACKGROUND) | {signal.SIGCHLD, LOSS},
+        heeded(*_TO_ALL, *_TO_COMMAND) | {*_OF_OUTPUT, signal.SIGCHLD, LOSS},
     )
 
 

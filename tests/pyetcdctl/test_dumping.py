@@ -8,7 +8,7 @@ import pytest
 
 from pyetcdctl import Client
 from pyetcdctl.command import dumps
-from tests.pyetcdctl.running import PROGRAM, environment, on_terminal, run
+from tests.pyetcdctl.running import PROGRAM, at_terminal, environment, on_terminal, run
 
 
 def filled(client: Client, place: str) -> None:
@@ -156,6 +156,21 @@ def test_bad_input_writes_nothing(client: Client, url: str, place: str) -> None:
     assert "has to be below /x" in run(url, "load", "--prefix", "/y", stdin=outside).err
     assert run(url, "load", "--replace", "--skip-existing", stdin=text).code == 1
     assert run(url, "load", "/nonexistent").err.startswith("load: open /nonexistent: no such file")
+
+
+def test_an_interrupted_load(url: str, place: str, tmp_path: Path) -> None:
+    """Goal: Ctrl-C ends a load, says how far it came, and leaves the terminal its cursor. Method:
+    press it when the bar is shown.
+    """
+    nodes = [{"key": f"{place}/{number}", "value": "v"} for number in range(20_000)]
+    path = tmp_path / "dump.json"
+    path.write_text(json.dumps({"pyetcdctl-dump": 1, "key": place, "nodes": nodes}))
+    with at_terminal(f"$CTL load {path}; echo code $?", url) as terminal:
+        terminal.shows("loading")
+        terminal.type("\x03")
+        terminal.shows("code 130")
+        assert re.search(r"stopped after \d+ of 20000 nodes: loaded \d+ key", terminal.shown)
+        assert terminal.shown.count("\x1b[?25h") == terminal.shown.count("\x1b[?25l")
 
 
 def test_progress_is_for_terminals(client: Client, url: str, place: str, tmp_path: Path) -> None:

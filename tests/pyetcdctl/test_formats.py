@@ -9,7 +9,7 @@ import yaml
 from pyetcdctl import Client, Node, Result
 from pyetcdctl.command import event_lines, formats
 from tests.oracle import Server
-from tests.pyetcdctl.running import PROGRAM, environment, on_terminal, run, running
+from tests.pyetcdctl.running import PROGRAM, at_terminal, environment, on_terminal, run, running
 
 
 def test_yaml_says_what_json_says(client: Client, url: str, place: str) -> None:
@@ -81,6 +81,15 @@ def test_colour_is_for_terminals(url: str) -> None:
     assert "healthy" in without
     assert "\x1b[32m" not in without
     assert "\x1b" not in run(url, *words, FORCE_COLOR="1").out
+
+
+def test_a_table_that_goes_on(url: str) -> None:
+    """Goal: Ctrl-C leaves the terminal its cursor, exit code 0. Method: press it."""
+    with at_terminal("$CTL -o table cluster-health -f; echo code $?", url) as terminal:
+        terminal.shows("healthy")
+        terminal.type("\x03")
+        terminal.shows("code 0")
+        assert terminal.shown.count("\x1b[?25h") == terminal.shown.count("\x1b[?25l") == 1
 
 
 def test_a_tree(client: Client, url: str, place: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyetcdctl import BadEndpoint, BadText, Client
-from tests.pyetcdctl.running import run
+from tests.pyetcdctl.running import PROGRAM, environment, run
 from tests.server.members import cluster
 
 DUMP = {"pyetcdctl-dump": 1, "key": "/h", "nodes": [{"key": "/h/ok", "value": "1"}]}
@@ -105,6 +105,14 @@ def test_a_dump_goes_into_what_is_there(
     assert json.loads(real.read_text())["key"] == place
     assert json.loads(os.read(reader, 1 << 16))["key"] == place
     os.close(reader)
+    piped = run(url, "dump", place, "--file", "/dev/fd/1")
+    assert json.loads(piped.out)["key"] == place
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    with log.open("ab") as end:
+        words = [*PROGRAM, "dump", place, "--file", "/dev/fd/1"]
+        subprocess.run(words, env=environment(url), stdout=end, stderr=end, timeout=30, check=True)
+    assert log.read_text() == f"before\n{piped.out}{piped.err}"
     said = run(url, "dump", place, "--file", str(tmp_path / "no" / "x"))
     assert (said.code, said.err) == (
         1,

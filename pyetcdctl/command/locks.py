@@ -7,6 +7,8 @@ was started to ignore (`nohup`, `&`) end nothing.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import signal
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyetcdctl.command.session import Session
 
+_NOT_RUNNABLE: Final = 126
 _NO_COMMAND: Final = 127
 _BY_SIGNAL: Final = 128
 
@@ -76,8 +79,7 @@ def lock(session: Session) -> None:
         fail_plainly("lock: key and command required: lock <key> -- <command> [args...]")
     ttl, wait_s = _ttl(session.flags["ttl"]), session.flags["wait"]
     key, *words = session.operands
-    if shutil.which(words[0]) is None:
-        fail_plainly(f'lock: exec: "{words[0]}": executable file not found in $PATH', _NO_COMMAND)
+    _check_program(words[0])
     loss, client = Loss(), session.client()
     held = Lock(client, key, ttl=ttl, wait_s=wait_s if wait_s >= 0 else None, on_lost=loss.tell)
     try:
@@ -93,11 +95,22 @@ def lock(session: Session) -> None:
     raise Exit(code if code >= 0 else _BY_SIGNAL - code)
 
 
+def _check_program(program: str) -> None:
+    """End the run before it waits for a lock that it could not use."""
+    if shutil.which(program) is not None:
+        return
+    if "/" in program and os.path.exists(program):
+        reason = "is a directory" if os.path.isdir(program) else "permission denied"
+        fail_plainly(f"lock: {program}: {reason}", _NOT_RUNNABLE)
+    fail_plainly(f'lock: exec: "{program}": executable file not found in $PATH', _NO_COMMAND)
+
+
 def _run(words: list[str], loss: Loss) -> int:
     try:
         return supervising.Supervised(words, loss).run()
     except OSError as error:
-        fail_plainly(f"lock: {words[0]}: {in_words(error)}", _NO_COMMAND)
+        status = _NO_COMMAND if error.errno == errno.ENOENT else _NOT_RUNNABLE
+        fail_plainly(f"lock: {words[0]}: {in_words(error)}", status)
 
 
 def elect(session: Session) -> None:

@@ -94,6 +94,24 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def test_nobody_reads_the_complaint(client: Client, url: str, place: str) -> None:
+    """Goal: a loss ends the command even if nobody reads that it does. Method: a stderr whose
+    reader has gone.
+    """
+    script = "echo $$; exec sleep 600"
+    words = [*PROGRAM, "lock", "--ttl", "1", place, "--", "sh", "-c", script]
+    with subprocess.Popen(
+        words, env=environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as locked:
+        assert locked.stdout is not None
+        assert locked.stderr is not None
+        pid = int(locked.stdout.readline())
+        locked.stderr.close()
+        client.delete(queue(client, place)[0])
+        assert locked.wait(END_S) == 4
+        assert not is_alive(pid)
+
+
 def test_a_command_that_will_not_end_is_killed(client: Client, url: str, place: str) -> None:
     """Goal: no command outlives its lock for long. Method: one that ignores SIGTERM."""
     script = "trap '' TERM; echo ready; while :; do sleep 1; done"
@@ -222,6 +240,9 @@ def test_nohup(client: Client, url: str, place: str) -> None:
         (["lock"], 1, "lock: key and command required"),
         (["lock", "/k"], 1, "lock: key and command required"),
         (["lock", "/k", "--", "no-such-command"], 127, 'lock: exec: "no-such-command": exec'),
+        (["lock", "/k", "--", "/etc/passwd"], 126, "lock: /etc/passwd: permission denied"),
+        (["lock", "/k", "--", "/etc"], 126, "lock: /etc: is a directory"),
+        (["lock", "/k", "--", "/etc/no"], 127, 'lock: exec: "/etc/no": executable file not found'),
         (["lock", "--ttl", "99999999999", "/k", "--", "true"], 1, 'the TTL is "99999999999", but'),
         (["lock", "--ttl", "0", "/k", "--", "true"], 1, 'the TTL is "0", but has to be a whole'),
         (["lock", "--wait", "x", "/k", "--", "true"], 1, 'invalid value "x" for flag -wait'),

@@ -134,7 +134,10 @@ def candidates(words: list[str]) -> Candidates:
     rest = before[position:]
     if not rest:
         return _starting(typed, _flags(known) if typed.startswith("-") else _commands())
-    settings = flags.parse((*GLOBAL, VERSION_FLAG), before[:position])[0]
+    try:
+        settings = flags.parse((*GLOBAL, VERSION_FLAG), before[:position])[0]
+    except flags.Usage:
+        return []
     return _starting(typed, _of_command(rest, typed, settings))
 
 

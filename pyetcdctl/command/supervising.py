@@ -65,6 +65,7 @@ def heeded(*numbers: signal.Signals) -> set[signal.Signals]:
 
 def take_signals() -> None:
     """From now on signals wait for `Supervised.run`, and none ends or stops this process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would not tell of an end
     signal.pthread_sigmask(
         signal.SIG_BLOCK,
         heeded(*_TO_ALL, *_TO_COMMAND) | {*_OF_OUTPUT, signal.SIGCHLD, LOSS},

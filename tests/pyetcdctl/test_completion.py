@@ -162,6 +162,12 @@ def test_nobody_there(shells: dict[str, str]) -> None:
     assert in_bash(line, shells) == []
 
 
+@pytest.mark.parametrize("words", [["--timeout", "x", "get", "/"], ["--no-such", "x", "get", "/"]])
+def test_behind_a_flag_that_is_wrong(words: list[str]) -> None:
+    """Goal: nothing to say is said, and no traceback. Method: a value, a name that is wrong."""
+    assert completion.candidates(words) == []
+
+
 def test_an_unknown_shell() -> None:
     """Goal: a sentence. Method: a shell that is none."""
     said = run("http://127.0.0.1:1", "completion", "tcsh")

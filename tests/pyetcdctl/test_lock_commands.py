@@ -94,6 +94,13 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def test_started_to_ignore_the_end_of_children(url: str, place: str) -> None:
+    """Goal: the command's end is seen although whoever started us ignores SIGCHLD. Method: so."""
+    words = ["env", "--ignore-signal=CHLD", *PROGRAM, "lock", place, "--", "sh", "-c", "exit 3"]
+    done = subprocess.run(words, env=environment(url), timeout=END_S, check=False)
+    assert done.returncode == 3
+
+
 def test_nobody_reads_the_complaint(client: Client, url: str, place: str) -> None:
     """Goal: a loss ends the command even if nobody reads that it does. Method: a stderr whose
     reader has gone.

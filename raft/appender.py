@@ -83,7 +83,7 @@ class Appender:
         self._room, self._next_room = self._journal.room_bytes
         self._room -= _ROOM_KEPT_BYTES
         self.wants_room = False
-        while not self._engine.is_transferring and (head := self._head()) is not None:
+        while not self._engine.leading.is_transferring and (head := self._head()) is not None:
             change = head[1].change
             if change is not None:
                 if not self._append_change(*head, change, applied_index):
@@ -143,7 +143,7 @@ class Appender:
             self._on_refused(origin, proposal.number, refused)
             return True
         if change.kind == membership.REMOVE and change.peer.id == engine.me:
-            if not engine.transfer():
+            if not engine.leading.transfer():
                 return False
             self._pop(origin)
             return False

@@ -139,7 +139,9 @@ class Driver(Generic[ReplyT]):
             on_refused=self._refuse_change,
             on_no_room=on_no_room,
         )
-        engine.on_acknowledged = lambda member, took_ns: traffic.acknowledged(member, took_ns / 1e9)
+        engine.leading.on_acknowledged = lambda member, took_ns: traffic.acknowledged(
+            member, took_ns / 1e9
+        )
         self._reads = Reads(
             engine,
             origin=origin,
@@ -198,7 +200,7 @@ class Driver(Generic[ReplyT]):
 
     async def hand_over(self, timeout_s: float) -> None:
         """As a leader, let another member lead; come back when one does, or none will in time."""
-        if self._stopped or not self._engine.transfer():
+        if self._stopped or not self._engine.leading.transfer():
             return
         self._handed_over = self._loop.create_future()
         self.wake()
@@ -232,7 +234,7 @@ class Driver(Generic[ReplyT]):
         """
         self._disk_full = full
         if full:
-            if self._engine.transfer():
+            if self._engine.leading.transfer():
                 self.wake()
             self._proposals.refuse_waiting(NO_SPACE)
             for origin, number in self._intake.drain():
@@ -328,7 +330,8 @@ class Driver(Generic[ReplyT]):
             case TellIndex():
                 self._reads.answer(message)
             case SnapshotBegin() | SnapshotPart():
-                if self.receiver is not None and self._engine.follow(member, message.term):
+                follow = self._engine.following.follow
+                if self.receiver is not None and follow(member, message.term):
                     self.receiver.received(member, message)
             case SnapshotTaken():
                 if self.sender is not None:
@@ -343,24 +346,18 @@ class Driver(Generic[ReplyT]):
         self._transport.send(member, message)
 
     def _send_out(self) -> None:
-        outbox = self._engine.outbox
-        if outbox:
-            self._engine.outbox = []
-            for member, message in outbox:
-                sent = self._transport.send(member, message)
-                if isinstance(message, Append):
-                    if sent:
-                        self._traffic.sent(_size_bytes(message))
-                    else:
-                        self._traffic.failed(member)
+        for member, message in self._engine.desk.take_outbox():
+            sent = self._transport.send(member, message)
+            if isinstance(message, Append):
+                if sent:
+                    self._traffic.sent(_size_bytes(message))
+                else:
+                    self._traffic.failed(member)
 
     def _release(self) -> None:
         """Everything is on disk: what promises something may leave."""
-        held = self._engine.held
-        if held:
-            self._engine.held = []
-            for member, message in held:
-                self._transport.send(member, message)
+        for member, message in self._engine.desk.take_held():
+            self._transport.send(member, message)
 
     def _take_in(self, member: int, message: Forward) -> None:
         if not self._engine.is_leader or message.term != self._engine.term:
@@ -411,7 +408,7 @@ class Driver(Generic[ReplyT]):
         if self._write is None:
             self._hand_in()
         self._notice()
-        self._engine.send_appends()
+        self._engine.leading.send_appends()
         self._reads.advance(self.applied_index)
         self._send_out()
         if self._write is None:
@@ -424,7 +421,7 @@ class Driver(Generic[ReplyT]):
             return
         if self._slow_disk:
             self._sync_in_thread()
-        elif self._engine.is_alone:
+        elif self._engine.desk.is_alone:
             self._sync()
         elif not self._sync_due:
             self._sync_due = True
@@ -443,14 +440,14 @@ class Driver(Generic[ReplyT]):
             self._journal.sync()
             self._synced(covered, self._clock.monotonic_ns() - started_ns)
             self._agree()
-        self._engine.send_appends()
+        self._engine.leading.send_appends()
         self._reads.advance(self.applied_index)
         self._send_out()
 
     def _sync_in_thread(self) -> None:
         covered = self._log.begin_sync()
         flushes, self._flushes = self._flushes, []
-        held, self._engine.held = self._engine.held, []
+        held = self._engine.desk.take_held()
         chunk = self._journal.take()
         self._write_began_ns = self._clock.monotonic_ns()
 
@@ -477,7 +474,7 @@ class Driver(Generic[ReplyT]):
 
     def _synced(self, covered: int, took_ns: int) -> None:
         self._log.synced(covered)
-        self._engine.is_silent = False
+        self._engine.leading.is_silent = False
         self._news = True
         self.sync_average_ns += _AVERAGE_WEIGHT * (took_ns - self.sync_average_ns)
         limit = SLOW_SYNC_NS // 2 if self._slow_disk else SLOW_SYNC_NS
@@ -651,8 +648,8 @@ class Driver(Generic[ReplyT]):
             self._forward(now_ns - self._election_ns)
         elif self._write is not None:
             # The core's heartbeats need a turn, and turns wait for the disk.
-            engine.is_silent = now_ns - self._write_began_ns >= self._election_ns
-            engine.beat()
+            engine.leading.is_silent = now_ns - self._write_began_ns >= self._election_ns
+            engine.leading.beat()
         due = now_ns >= self._next_stamp_ns or self._machine.is_behind()
         if due and engine.is_leader:
             self._next_stamp_ns = now_ns + STAMP_PERIOD_NS
@@ -667,7 +664,7 @@ class Driver(Generic[ReplyT]):
         So a restart without a quorum shows what was shown before; alone, all of the log is that.
         """
         idle = self._write is None and not self._journal.pending
-        if idle and not self._engine.is_alone and not self._disk_full:
+        if idle and not self._engine.desk.is_alone and not self._disk_full:
             self._log.save_commit()
 
 

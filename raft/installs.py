@@ -68,7 +68,7 @@ class Sender:
 
     def update(self) -> None:
         """Begin the transfers that are wanted, and end those that are not."""
-        wanted = self._engine.wants_snapshot() if self._engine.is_leader else []
+        wanted = self._engine.leading.wants_snapshot() if self._engine.is_leader else []
         for member in wanted:
             if member not in self._tasks:
                 self._number += 1
@@ -252,7 +252,7 @@ class Receiver:
     def _begin(self, member: int, begin: SnapshotBegin) -> None:
         if begin.index <= self._engine.commit_index:
             # What it covers is committed here: no need for it.
-            self._engine.acknowledge(member, begin.index)
+            self._engine.following.acknowledge(member, begin.index)
             return
         if self._task is not None:
             # Whoever sends this one will send it again when the other has come to its end.
@@ -296,7 +296,7 @@ class Receiver:
             if self._install(meta, state):
                 self._on_installed(meta)
                 _logger.info("installed the snapshot at index %d", meta.index)
-            self._engine.acknowledge(reception.member, meta.index)
+            self._engine.following.acknowledge(reception.member, meta.index)
         except _GivenUp as reason:
             _logger.info("stopped receiving a snapshot: %s", reason)
             self._send(reception.member, SnapshotTaken(begin.term, begin.transfer, -1))

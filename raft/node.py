@@ -378,7 +378,7 @@ class Node(Generic[ReplyT]):
     @property
     def progress(self) -> dict[int, tuple[int, int, str]]:
         """As a leader, of each other member: match index, next index, state as etcd calls it."""
-        return self._engine.progress
+        return self._engine.leading.progress
 
     def connected_since(self, member: int) -> float | None:
         """The loop's time since when a member can be reached; None if it cannot."""

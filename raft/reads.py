@@ -75,7 +75,7 @@ class Reads:
         """Return a future that is done when the state is good enough for a read asked for now."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         engine = self._engine
-        if engine.is_alone and engine.is_ready_leader and applied_index >= engine.commit_index:
+        if engine.desk.is_alone and engine.is_ready_leader and applied_index >= engine.commit_index:
             future.set_result(None)
         else:
             self._waiting.append((self._now_ns() + self._timeout_ns, future))
@@ -116,7 +116,7 @@ class Reads:
             self._led_term, self._round = engine.term, 0
             self._questions, self._answering = [], []
             self._again()
-        if self._round and engine.confirmed_round >= self._round:
+        if self._round and engine.leading.confirmed_round >= self._round:
             self._round = 0
             self._due += [(self._round_index, *read) for read in self._asked]
             self._asked = []
@@ -127,8 +127,8 @@ class Reads:
             self._asked, self._waiting = self._waiting, []
             self._answering, self._questions = self._questions, []
             self._round_index = engine.commit_index
-            self._round = engine.begin_round()
-            if engine.confirmed_round >= self._round:
+            self._round = engine.leading.begin_round()
+            if engine.leading.confirmed_round >= self._round:
                 self._lead()
 
     def _follow(self) -> None:

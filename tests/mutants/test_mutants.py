@@ -21,9 +21,9 @@ from tests.mutants.table import MUTANTS, Mutant
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 # The three that random simulation alone did not kill when PySyncObj was tried out.
 HARD = [
-    "engine: term on acknowledgements",
+    "leading: answers of this term",
     "driver: the leader's self-count",
-    "engine: acknowledgements held for the sync",
+    "following: acknowledgements held for the sync",
 ]
 
 

@@ -18,8 +18,7 @@ SEEDS_MAX = 40
 def acknowledges_before_fsync(driver: Any) -> None:
     """Driver._send_out that keeps nothing back."""
     engine = driver._engine
-    messages, engine.outbox, engine.held = [*engine.outbox, *engine.held], [], []
-    for member, message in messages:
+    for member, message in [*engine.desk.take_outbox(), *engine.desk.take_held()]:
         driver._transport.send(member, message)
 
 

@@ -261,7 +261,7 @@ class Delegate:
     @property
     def is_quiet(self) -> bool:
         """Whether its disk says how far the log is committed; alone it need not."""
-        return self.node._engine.is_alone or self.node.journal.commit >= self.commit_index
+        return self.node._engine.desk.is_alone or self.node.journal.commit >= self.commit_index
 
     @property
     def files(self) -> list[str]:

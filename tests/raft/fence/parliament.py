@@ -250,7 +250,7 @@ class Parliament:
     def _ship(self, member: int) -> None:
         """Put what a member has to say on its way."""
         engine = self.engine(member)
-        outbox, engine.outbox = engine.outbox, []
+        outbox = engine.desk.take_outbox()
         self._send(member, outbox)
         if engine.is_leader:
             assert self._leaders.setdefault(engine.term, member) == member, "two in one term"
@@ -265,7 +265,7 @@ class Parliament:
     def propose(self, leader: int, text: bytes, peers: Iterable[int] | None = None) -> int:
         """Append an entry on the leader and tell the others; return its index."""
         index = self.engine(leader).propose(entry(text, peers))
-        self.engine(leader).send_appends()
+        self.engine(leader).leading.send_appends()
         self._ship(leader)
         return index
 
@@ -276,7 +276,7 @@ class Parliament:
         seat.journal.sync()
         seat.log.synced(covered)
         seat.remember()
-        held, seat.engine.held = seat.engine.held, []
+        held = seat.engine.desk.take_held()
         self._send(member, held)
 
     def turn(self, member: int) -> list[bytes]:
@@ -293,7 +293,7 @@ class Parliament:
             seat.applied[index] = data
             if command(data):
                 applied.append(command(data))
-        engine.send_appends()
+        engine.leading.send_appends()
         self._ship(member)
         return applied
 

@@ -443,8 +443,8 @@ def test_leadership_is_handed_over_to_who_has_everything() -> None:
     parliament.run(A, B)
     parliament.propose(A, b"k2")
     engine = parliament.engine(A)
-    assert engine.transfer()
-    assert engine.is_transferring
+    assert engine.leading.transfer()
+    assert engine.leading.is_transferring
     parliament._ship(A)
     assert not any(isinstance(m, TimeoutNow) for m in parliament.on_the_way(A, B))
     parliament.run(A, B)
@@ -463,12 +463,12 @@ def test_a_transfer_that_nobody_takes_ends() -> None:
     parliament.elect(A)
     parliament.beat(A)
     engine = parliament.engine(A)
-    assert engine.transfer()
+    assert engine.leading.transfer()
     parliament.beat(A, A, C)
-    assert engine.is_transferring
+    assert engine.leading.is_transferring
     for _ in range(ELECTION_MS // HEARTBEAT_MS):
         parliament.beat(A, A, C)
-    assert not engine.is_transferring
+    assert not engine.leading.is_transferring
 
 
 def test_nobody_unfit_is_chosen_to_take_over() -> None:
@@ -477,10 +477,10 @@ def test_nobody_unfit_is_chosen_to_take_over() -> None:
     """
     parliament = Parliament(A, B, C)
     parliament.elect(A)
-    assert not parliament.engine(B).transfer()
+    assert not parliament.engine(B).leading.transfer()
     parliament.disconnect(A, B)
     parliament.disconnect(A, C)
-    assert not parliament.engine(A).transfer()
+    assert not parliament.engine(A).leading.transfer()
     for number in range(8):
         parliament.propose(A, b"k%d" % number)
     parliament.connect(A, C)
@@ -490,9 +490,9 @@ def test_nobody_unfit_is_chosen_to_take_over() -> None:
     parliament.connect(A, B)
     for _ in range(3):
         parliament.beat(A)
-    assert parliament.engine(A).wants_snapshot() == [B]
+    assert parliament.engine(A).leading.wants_snapshot() == [B]
     parliament.disconnect(A, C)
-    assert not parliament.engine(A).transfer()
+    assert not parliament.engine(A).leading.transfer()
 
 
 def test_only_the_leader_of_this_term_can_have_a_member_stand() -> None:
@@ -523,13 +523,13 @@ def test_a_round_is_confirmed_by_a_majority_that_answers_it() -> None:
     parliament.elect(A)
     parliament.beat(A)
     engine = parliament.engine(A)
-    first = engine.begin_round()
+    first = engine.leading.begin_round()
     parliament._ship(A)
     for member in (B, C, D, E):
         [beat] = parliament.take(A, member, Beat)
         assert beat.round == first
     engine.receive(B, Beaten(engine.term, first))
-    second = engine.begin_round()
+    second = engine.leading.begin_round()
     assert second != first
     for member, answer in (
         (B, Beaten(engine.term, first)),
@@ -540,9 +540,9 @@ def test_a_round_is_confirmed_by_a_majority_that_answers_it() -> None:
         (E, Beaten(engine.term, second)),
     ):
         engine.receive(member, answer)
-        assert engine.confirmed_round < first
+        assert engine.leading.confirmed_round < first
     engine.receive(D, Beaten(engine.term, second))
-    assert engine.confirmed_round == second
+    assert engine.leading.confirmed_round == second
 
 
 def test_a_round_of_an_earlier_leadership_is_not_confirmed_in_a_later_one() -> None:
@@ -553,7 +553,7 @@ def test_a_round_of_an_earlier_leadership_is_not_confirmed_in_a_later_one() -> N
     parliament.elect(A)
     parliament.beat(A)
     engine = parliament.engine(A)
-    wanted = engine.begin_round()
+    wanted = engine.leading.begin_round()
     engine.receive(B, Beaten(engine.term, wanted))
     parliament.elect(B, C, D, E)
     parliament.beat(B)
@@ -566,7 +566,7 @@ def test_a_round_of_an_earlier_leadership_is_not_confirmed_in_a_later_one() -> N
         parliament.sync(A)
     assert engine.is_leader
     engine.receive(C, Beaten(engine.term, wanted))
-    assert engine.confirmed_round < wanted
+    assert engine.leading.confirmed_round < wanted
 
 
 def test_a_round_is_asked_again_until_it_is_confirmed() -> None:
@@ -577,10 +577,10 @@ def test_a_round_is_asked_again_until_it_is_confirmed() -> None:
     parliament.elect(A)
     parliament.beat(A)
     engine = parliament.engine(A)
-    wanted = engine.begin_round()
-    engine.outbox.clear()
+    wanted = engine.leading.begin_round()
+    engine.desk.outbox.clear()
     parliament.beat(A)
-    assert engine.confirmed_round == wanted
+    assert engine.leading.confirmed_round == wanted
 
 
 def test_a_new_leader_is_ready_when_its_first_entry_is_committed() -> None:

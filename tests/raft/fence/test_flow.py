@@ -47,8 +47,8 @@ def waiting_for_a_snapshot() -> tuple[Parliament, list[Appended]]:
     assert not any(refusal.ok for refusal in refusals)
     parliament[A].log.compact(8)
     parliament.tell(B, A, refusals.pop())
-    parliament.engine(A).send_appends()
-    assert parliament.engine(A).progress[B][2] == INSTALLING
+    parliament.engine(A).leading.send_appends()
+    assert parliament.engine(A).leading.progress[B][2] == INSTALLING
     return parliament, refusals
 
 
@@ -104,9 +104,9 @@ def test_nothing_is_made_for_who_has_gone_however_much_there_is() -> None:
     engine = parliament.engine(A)
     for number in range(3):
         engine.propose(entry(b"k%d" % number))
-        engine.send_appends()
-        assert [member for member, _message in engine.outbox] == [B]
-        engine.outbox.clear()
+        engine.leading.send_appends()
+        assert [member for member, _message in engine.desk.outbox] == [B]
+        engine.desk.outbox.clear()
 
 
 @pytest.mark.usefixtures("small_window")
@@ -138,12 +138,12 @@ def test_a_refusal_of_the_past_does_not_end_an_install() -> None:
     """
     parliament, refusals = waiting_for_a_snapshot()
     engine = parliament.engine(A)
-    before = engine.progress[B]
+    before = engine.leading.progress[B]
     assert len(refusals) == 7
     for late in refusals:
         parliament.tell(B, A, late)
-        assert engine.progress[B] == before
-        assert engine.wants_snapshot() == [B]
+        assert engine.leading.progress[B] == before
+        assert engine.leading.wants_snapshot() == [B]
     parliament.drop(A, B)
     parliament.tick(A, HEARTBEAT_MS + 1)
     parliament.turn(A)
@@ -159,9 +159,9 @@ def test_who_was_removed_needs_no_snapshot() -> None:
     engine = parliament.engine(A)
     parliament.propose(A, b"without B", peers=(A, C))
     parliament.run(A, C)
-    assert set(engine.progress) == {C}
-    assert engine.wants_snapshot() == []
+    assert set(engine.leading.progress) == {C}
+    assert engine.leading.wants_snapshot() == []
     parliament.propose(A, b"with B", peers=(A, B, C))
     parliament.run(A, C)
-    assert engine.progress[B][0] == 0
-    assert engine.progress[B][2] != INSTALLING
+    assert engine.leading.progress[B][0] == 0
+    assert engine.leading.progress[B][2] != INSTALLING

@@ -97,7 +97,7 @@ async def test_what_was_taken_in_one_term_is_forgotten_in_the_next() -> None:
     async with assembled(A, B, C) as house:
         await house.elect(A)
         house.hold((A, B), (A, C))
-        assert house[A].node._engine.transfer()
+        assert house[A].node._engine.leading.transfer()
         house.tell(B, A, Forward(house[A].node.term, 77, 1, [Proposal(1, b"waits")]))
         await settle()
         house.flow()
@@ -331,7 +331,7 @@ async def test_what_a_snapshot_hides_is_unknown_for_good(committed: bool) -> Non
 def full_and_still_leading(house: Assembly) -> None:
     """Fill the disk of A, which leads, and let it find nobody that could lead instead."""
     driver = house[A].node.driver
-    with mock.patch.object(driver._engine, "transfer", return_value=False):
+    with mock.patch.object(driver._engine.leading, "transfer", return_value=False):
         driver.set_disk_full(full=True)
 
 

@@ -34,14 +34,14 @@ def test_a_configuration_counts_once_it_is_committed() -> None:
     parliament.beat(A)
     engine = parliament.engine(A)
     parliament.propose(A, b"without C", peers=(A, B))
-    assert set(engine.progress) == {B, C}
+    assert set(engine.leading.progress) == {B, C}
     parliament.sync(A)
     assert parliament.turn(A) == []
     parliament.deliver(A, C)
     parliament.sync(C)
     parliament.deliver(C, A)
     assert parliament.turn(A) == [b"without C"]
-    assert set(engine.progress) == {B}
+    assert set(engine.leading.progress) == {B}
     parliament.propose(A, b"k1")
     parliament.sync(A)
     parliament.tell(C, A, Appended(engine.term, 4, ok=True))
@@ -66,8 +66,8 @@ def test_one_alone_can_let_another_in() -> None:
     parliament.propose(A, b"with D", peers=(A, D))
     parliament.sync(A)
     assert parliament.turn(A) == [b"with D"]
-    assert engine.progress[D][0] == 0
-    assert not engine.is_alone
+    assert engine.leading.progress[D][0] == 0
+    assert not engine.desk.is_alone
     parliament.propose(A, b"k1")
     parliament.sync(A)
     assert parliament.turn(A) == []
@@ -87,7 +87,7 @@ def test_a_configuration_in_force_is_not_forgotten() -> None:
     parliament.beat(A)
     parliament.propose(A, b"without B", peers=(A,))
     parliament.run(A, B)
-    assert parliament.engine(A).is_alone
+    assert parliament.engine(A).desk.is_alone
     parliament.crash(B)
     parliament.crash(A)
     parliament.restart(A)
@@ -105,12 +105,12 @@ def test_a_configuration_that_is_replaced_never_was() -> None:
     parliament.deliver(A, B)
     parliament.sync(B)
     assert ids(parliament[B].log.membership.peers) == {A, B, D}
-    assert parliament.engine(B)._voters == {A, B, C, D}
+    assert parliament.engine(B).desk.voters == {A, B, C, D}
     term = parliament.engine(A).term
     new = [(b"\x01", 3, term + 1)]
     parliament.tell(C, B, Append(term + 1, 2, term, 0, new))
     assert ids(parliament[B].log.membership.peers) == {A, B, C, D}
-    assert parliament.engine(B)._voters == {A, B, C, D}
+    assert parliament.engine(B).desk.voters == {A, B, C, D}
     parliament.sync(B)
     parliament.crash(B)
     parliament.restart(B)
@@ -146,7 +146,7 @@ def test_a_configuration_that_is_not_known_to_be_committed_elects_nobody() -> No
         parliament.deliver(A, B)
         parliament.sync(B)
         parliament.crash(A)
-        assert parliament.engine(B)._voters == {A, B, C}
+        assert parliament.engine(B).desk.voters == {A, B, C}
         parliament.tick(B, 2 * ELECTION_MS)
         engine = parliament.engine(B)
         for pre in (True, False):
@@ -161,7 +161,7 @@ def test_a_configuration_that_is_not_known_to_be_committed_elects_nobody() -> No
     parliament.sync(B)
     parliament.crash(A)
     parliament.elect(B, C)
-    assert parliament.engine(B)._voters == parliament.engine(C)._voters == {A, B, C, D}
+    assert parliament.engine(B).desk.voters == parliament.engine(C).desk.voters == {A, B, C, D}
 
 
 def test_who_is_removed_is_told_that_it_is_certain() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,7 +83,7 @@ async def test_reads_that_wait_share_a_round() -> None:
         house.hold((B, A), (C, A))
         first = house[A].read()
         await until(lambda: "Beaten" in house.kinds(C, A), "the round is under way")
-        rounds = house[A].node._engine._round
+        rounds = house[A].node._engine.leading._round
         reads = [house[member].read() for member in (A, B) for _ in range(50)]
         question = await asked(house, B, A)
         house.tell(B, A, question)
@@ -90,7 +91,7 @@ async def test_reads_that_wait_share_a_round() -> None:
         assert not house.take(B, A, AskIndex)
         house.flow()
         await within(asyncio.gather(first, *reads))
-        assert house[A].node._engine._round == rounds + 1
+        assert house[A].node._engine.leading._round == rounds + 1
 
 
 async def test_a_follower_waits_until_it_has_applied_what_the_leader_names() -> None:
@@ -250,9 +251,9 @@ async def test_a_new_leader_reads_only_when_its_first_entry_is_committed() -> No
         house.deliver(B, C)
         await until(lambda: house[C].node.status.is_leader, "C leads")
         read = house[C].read()
-        house.tell(B, C, Beaten(house[C].node.term, house[C].node._engine._round))
+        house.tell(B, C, Beaten(house[C].node.term, house[C].node._engine.leading._round))
         await settle()
-        house.tell(B, C, Beaten(house[C].node.term, house[C].node._engine._round))
+        house.tell(B, C, Beaten(house[C].node.term, house[C].node._engine.leading._round))
         await settle()
         assert not read.done()
         house.flow()
@@ -356,8 +357,10 @@ class Standing:
     """What reads ask an engine, set by hand."""
 
     def __init__(self, *, leads: bool, ready: bool = True, alone: bool = False) -> None:
-        self.is_leader, self.is_ready_leader, self.is_alone = leads, ready, alone
+        self.is_leader, self.is_ready_leader = leads, ready
+        self.desk = SimpleNamespace(is_alone=alone)
         self.leader, self.term, self.commit_index = 1, 2, 7
+        self.leading = self
         self.confirmed_round = self.rounds = 0
 
     def begin_round(self) -> int:
@@ -414,10 +417,10 @@ async def test_what_an_earlier_leadership_began_is_begun_again() -> None:
     reads.question(3, AskIndex(1))
     reads.advance(7)
     assert engine.rounds == 1
-    engine.term, engine.commit_index, engine.confirmed_round = 3, 9, 1
+    engine.term, engine.commit_index, engine.leading.confirmed_round = 3, 9, 1
     reads.advance(7)
     assert (engine.rounds, read.done(), sent) == (2, False, [])
-    engine.confirmed_round = 2
+    engine.leading.confirmed_round = 2
     reads.advance(7)
     assert not read.done()
     reads.advance(9)

@@ -51,12 +51,12 @@ def small_appends(size_bytes: int) -> mock._patch[int]:
 
 def match(parliament: Parliament, leader: int, member: int) -> int:
     """Up to where the leader knows the member's log to equal its own."""
-    return parliament.engine(leader).progress[member][0]
+    return parliament.engine(leader).leading.progress[member][0]
 
 
 def following(parliament: Parliament, leader: int, member: int) -> int:
     """What the leader would send the member next."""
-    return parliament.engine(leader).progress[member][1]
+    return parliament.engine(leader).leading.progress[member][1]
 
 
 def test_a_late_copy_of_a_part_of_what_was_acknowledged_takes_nothing_back() -> None:
@@ -180,7 +180,7 @@ def test_neither_commit_index_nor_answer_exceeds_what_was_verified() -> None:
     parliament.tell(B, A, Append(parliament.engine(B).term, 2, 2, 9, []))
     assert parliament.engine(A).commit_index == 2
     parliament.sync(A)
-    held = parliament.engine(A).held
+    held = parliament.engine(A).desk.held
     assert not held
     parliament.connect(A, B)
     parliament.tell(B, A, Append(parliament.engine(B).term, 2, 2, 9, []))
@@ -333,7 +333,7 @@ def test_a_member_this_leader_has_not_heard_of_yet_needs_no_snapshot(compacted: 
     parliament.heal()
     for _ in range(3):
         parliament.beat(B)
-    assert parliament.engine(B).progress[A][2] != INSTALLING
+    assert parliament.engine(B).leading.progress[A][2] != INSTALLING
     assert parliament[A].applied_commands[-1:] == [b"missed"]
 
 
@@ -356,7 +356,7 @@ def test_only_the_refusal_of_the_latest_probe_counts() -> None:
 
     parliament.tell(B, A, refusals[2])
     assert following(parliament, A, B) == 3
-    assert parliament.engine(A).progress[B][2] == PROBING
+    assert parliament.engine(A).leading.progress[B][2] == PROBING
     parliament.sync(A)
     parliament.turn(A)
     probe = parliament.take(A, B, Append)
@@ -373,7 +373,7 @@ def test_only_the_refusal_of_the_latest_probe_counts() -> None:
     for refusal in (*refusals, Appended(term, 1, ok=False, prev=2)):
         parliament.tell(B, A, refusal)
         assert following(parliament, A, B) == 7
-        assert parliament.engine(A).progress[B][2] == REPLICATING
+        assert parliament.engine(A).leading.progress[B][2] == REPLICATING
     parliament.tell(B, A, Appended(term, 1, ok=False, prev=7))
     assert following(parliament, A, B) == 7, "below what was acknowledged"
 
@@ -424,7 +424,7 @@ def test_what_was_on_a_connection_that_broke_is_sent_again_on_the_next_one() -> 
     parliament.disconnect(A, B)
     parliament.connect(A, B)
     assert following(parliament, A, B) == 3
-    assert parliament.engine(A).progress[B][2] == PROBING
+    assert parliament.engine(A).leading.progress[B][2] == PROBING
     parliament.beat(A)
     assert parliament[B].applied_commands == [b"k1", b"k2", b"k3"]
 
@@ -439,11 +439,11 @@ def test_nothing_is_made_for_who_cannot_be_reached() -> None:
     parliament.disconnect(A, C)
     engine = parliament.engine(A)
     engine.propose(entry(b"k1"))
-    engine.send_appends()
-    assert [member for member, _append in engine.outbox] == [B]
-    engine.outbox.clear()
-    engine.send_appends()
-    assert not engine.outbox
+    engine.leading.send_appends()
+    assert [member for member, _append in engine.desk.outbox] == [B]
+    engine.desk.outbox.clear()
+    engine.leading.send_appends()
+    assert not engine.desk.outbox
 
 
 def test_what_is_committed_is_told_at_once() -> None:
@@ -502,9 +502,9 @@ def test_what_is_committed_is_told_once() -> None:
     engine = parliament.engine(A)
     engine.turn()
     engine.propose(entry(b"k2"))
-    engine.send_appends()
-    assert [type(message) for _member, message in engine.outbox] == [Append, Append]
-    assert all(isinstance(m, Append) and m.commit == 3 for _member, m in engine.outbox)
+    engine.leading.send_appends()
+    assert [type(message) for _member, message in engine.desk.outbox] == [Append, Append]
+    assert all(isinstance(m, Append) and m.commit == 3 for _member, m in engine.desk.outbox)
 
 
 def test_what_is_sent_ahead_is_bounded() -> None:
@@ -525,7 +525,7 @@ def test_what_is_sent_ahead_is_bounded() -> None:
     upto = sent[3].entries[-1][1]
     parliament.drop(A, B)
     parliament.tell(B, A, Appended(parliament.engine(A).term, upto, ok=True))
-    parliament.engine(A).send_appends()
+    parliament.engine(A).leading.send_appends()
     parliament._ship(A)
     more = parliament.take(A, B, Append)
     assert more[0].prev_index == sent[-1].entries[-1][1]
@@ -572,8 +572,8 @@ def test_who_waits_for_a_snapshot_is_sent_heartbeats_and_nothing_else() -> None:
     parliament.deliver(A, B)
     parliament.deliver(B, A)
     parliament.turn(A)
-    assert parliament.engine(A).progress[B][2] == INSTALLING
-    assert parliament.engine(A).wants_snapshot() == [B]
+    assert parliament.engine(A).leading.progress[B][2] == INSTALLING
+    assert parliament.engine(A).leading.wants_snapshot() == [B]
     for _ in range(5):
         parliament.drop(A, B)
         parliament.tick(A, HEARTBEAT_MS + 1)
@@ -585,7 +585,7 @@ def test_who_waits_for_a_snapshot_is_sent_heartbeats_and_nothing_else() -> None:
             [Beat, Commit],
         )
     parliament.disconnect(A, B)
-    assert parliament.engine(A).wants_snapshot() == []
+    assert parliament.engine(A).leading.wants_snapshot() == []
 
 
 def test_an_acknowledgement_from_before_the_log_does_not_end_an_install() -> None:
@@ -603,11 +603,11 @@ def test_an_acknowledgement_from_before_the_log_does_not_end_an_install() -> Non
     parliament.connect(A, B)
     for _ in range(3):
         parliament.beat(A)
-    assert engine.progress[B][2] == INSTALLING
+    assert engine.leading.progress[B][2] == INSTALLING
     parliament.tell(B, A, Appended(engine.term, 2, ok=True))
-    assert engine.progress[B][2] == INSTALLING
+    assert engine.leading.progress[B][2] == INSTALLING
     parliament.tell(B, A, Appended(engine.term, 10, ok=True))
-    assert engine.progress[B] == (10, 11, PROBING)
+    assert engine.leading.progress[B] == (10, 11, PROBING)
 
 
 def test_a_follower_a_little_behind_needs_no_snapshot() -> None:
@@ -721,9 +721,9 @@ def test_catching_up_hands_out_a_little_at_a_time() -> None:
         calls += 1
         assert calls < 400
         leader.turn()
-        leader.send_appends()
-        parcels = [message for member, message in leader.outbox if member == B]
-        leader.outbox.clear()
+        leader.leading.send_appends()
+        parcels = [message for member, message in leader.desk.outbox if member == B]
+        leader.desk.outbox.clear()
         appends = [message for message in parcels if isinstance(message, Append)]
         sizes = [sum(len(e[0]) for e in append.entries) for append in appends]
         largest_bytes, most = max(largest_bytes, sum(sizes)), max(most, len(parcels))
@@ -824,7 +824,7 @@ def test_strangers_do_not_count() -> None:
     engine = parliament.engine(A)
     parliament.propose(A, b"k1")
     parliament.sync(A)
-    wanted = engine.begin_round()
+    wanted = engine.leading.begin_round()
     engine.connected(stranger)
     for message in (
         Appended(engine.term, 3, ok=True),
@@ -833,8 +833,8 @@ def test_strangers_do_not_count() -> None:
     ):
         engine.receive(stranger, message)
     assert parliament.turn(A) == []
-    assert engine.confirmed_round < wanted
-    assert set(engine.progress) == {B, C}
+    assert engine.leading.confirmed_round < wanted
+    assert set(engine.leading.progress) == {B, C}
 
     candidate = parliament.engine(B)
     parliament.pass_time(2 * ELECTION_MS, B)
@@ -857,7 +857,7 @@ def test_every_committed_entry_is_handed_over_once_whatever_it_holds() -> None:
     handed: list[tuple[int, bytes]] = []
     for kind in range(8):
         parliament.engine(A).propose(bytes([kind]) + b"\x80garbage")
-    parliament.engine(A).send_appends()
+    parliament.engine(A).leading.send_appends()
     parliament._ship(A)
     for member in (A, B, C):
         parliament.sync(member)
@@ -879,7 +879,9 @@ def test_the_latency_of_acknowledgements_is_told() -> None:
     parliament.elect(A)
     parliament.beat(A)
     told: list[tuple[int, int]] = []
-    parliament.engine(A).on_acknowledged = lambda member, took_ns: told.append((member, took_ns))
+    parliament.engine(A).leading.on_acknowledged = lambda member, took_ns: told.append(
+        (member, took_ns)
+    )
     parliament.propose(A, b"k1")
     parliament.pass_time(7)
     parliament.deliver(A, B)

@@ -12,17 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import socket
-import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-import yarl
-
-from pyetcdctl import dialling
 from pyetcdctl.answers import Member, Result
+from pyetcdctl.async_transport import AsyncTransport
 from pyetcdctl.client import (
     TIMEOUT_S,
     TOTAL_TIMEOUT_S,
@@ -30,31 +24,16 @@ from pyetcdctl.client import (
     plain_result,
     server_failure,
 )
-from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
+from pyetcdctl.endpoints import DEFAULT, Ring
 from pyetcdctl.errors import (
-    BadAnswer,
-    BadRedirect,
     ClientError,
     ClusterUnavailable,
-    ConnectionEnded,
     DeadlineExceeded,
-    DialFailed,
     EndpointFailed,
-    HeaderTimeout,
     NoEndpoints,
-    ReadFailed,
-    in_words,
 )
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
-from pyetcdctl.transport import (
-    BODY_BYTES_MAX,
-    COMMON_HEADERS,
-    REDIRECTS_MAX,
-    Answer,
-    check_index,
-    headers_of,
-)
 from pyetcdctl.watching import Change, Watch
 
 if TYPE_CHECKING:
@@ -63,8 +42,7 @@ if TYPE_CHECKING:
     from pyetcdctl.leases import AsyncLease
     from pyetcdctl.locking import AsyncLock
     from pyetcdctl.requests import Request
-
-_DIAL_S = 30.0
+    from pyetcdctl.transport import Answer
 
 
 class AsyncClient(
@@ -83,13 +61,12 @@ class AsyncClient(
         luck: random.Random | None = None,
     ) -> None:
         """As Client's. Raises BadEndpoint, BadTLS and BadCredentials."""
-        self._tls = tls or TLS()
-        self._tls.check()
+        tls = tls or TLS()
+        tls.check()
         self._ring = Ring(endpoints, luck)
-        self._authorization = dialling.basic(credentials) if credentials is not None else ""
         self._timeout_s = timeout_s
         self._total_timeout_s = total_timeout_s
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = AsyncTransport(credentials=credentials, tls=tls)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -99,13 +76,10 @@ class AsyncClient(
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     def twin(self) -> AsyncClient:
         """Another client of the same cluster on the same connections; it need not be closed."""
-        self._open()
         other = copy.copy(self)
         other._ring = copy.copy(self._ring)
         return other
@@ -179,10 +153,11 @@ class AsyncClient(
             raise DeadlineExceeded from None
 
     async def _walk(self, request: Request) -> Answer:
+        header_s = None if request.waits else self._timeout_s
         errors: list[ClientError] = []
         for endpoint in self._ring.walk():
             try:
-                answer = await self._exchange(endpoint, request)
+                answer = await self._transport.exchange(endpoint, request, header_s)
                 if answer.status // 100 == 5:
                     raise server_failure(endpoint.text, answer)
             except EndpointFailed as error:
@@ -195,101 +170,3 @@ class AsyncClient(
         if not errors:
             raise NoEndpoints
         raise ClusterUnavailable(errors)
-
-    async def _exchange(self, endpoint: Endpoint, request: Request) -> Answer:
-        url = endpoint.url(request)
-        for _hop in range(REDIRECTS_MAX + 1):
-            try:
-                answer = await self._once(endpoint, url, request)
-            except aiohttp.ClientError as error:
-                raise _failure(endpoint, error) from None
-            if answer.status // 100 != 3:
-                return answer
-            if not answer.location:
-                raise BadRedirect("location header not set")
-            url = answer.location
-        raise BadRedirect("client: too many redirects")
-
-    async def _once(self, named: Endpoint, url: str, request: Request) -> Answer:
-        endpoint, target = dialling.split(url)
-        if endpoint.scheme not in ("http", "https"):
-            raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
-        # What yarl, aiohttp and the resolver would raise ValueError for is refused here.
-        dialling.check_host(endpoint)
-        dialling.port_of(endpoint)
-        header_s = None if request.waits else self._timeout_s
-        asking = self._open().request(
-            request.method,
-            _url(endpoint, target),
-            data=None if request.body is None else request.body.encode("utf-8", "surrogateescape"),
-            headers={"Host": endpoint.host_header}
-            | headers_of(request, endpoint, self._authorization),
-            allow_redirects=False,
-            server_hostname=self._tls.server_name or None,
-        )
-        # The time-out is for the head alone: a body may take as long as the whole request may.
-        begun = time.monotonic()
-        try:
-            async with asyncio.timeout(header_s):
-                response = await asking
-        except TimeoutError:
-            if header_s is not None and time.monotonic() - begun >= header_s:
-                raise HeaderTimeout(named.text) from None
-            raise
-        async with response:
-            check_index(request, response.headers.get("X-Etcd-Index"))
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
-        return Answer(
-            response.status,
-            response.reason or "",
-            response.headers.get("X-Etcd-Index"),
-            bytes(body),
-            response.headers.get("Location"),
-        )
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls.context(), limit=0),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S),
-                auto_decompress=False,
-                headers=COMMON_HEADERS,
-                skip_auto_headers=("Content-Type", "Accept"),
-                trust_env=False,
-            )
-        return self._session
-
-
-def _url(endpoint: Endpoint, target: str) -> yarl.URL:
-    """Where aiohttp is to go."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host or "localhost"
-    port = "" if endpoint.port is None else f":{endpoint.port}"
-    return yarl.URL(f"{endpoint.scheme}://{host}{port}{target}", encoded=True)
-
-
-def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
-    """What an error of aiohttp's is called."""
-    cause: Exception = error
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-    if isinstance(cause, ssl.SSLError):
-        return dialling.tls_failure(cause)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
-    if isinstance(cause, socket.gaierror):
-        return dialling.not_found(endpoint, cause)
-    if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
-        return DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
-    if isinstance(error, aiohttp.ServerTimeoutError):
-        return DialFailed(f"dial tcp {endpoint.address}: i/o timeout")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return ConnectionEnded("EOF")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return ConnectionEnded("unexpected EOF")
-    if isinstance(error, aiohttp.ClientOSError):
-        return ReadFailed(f"read: {in_words(error)}")
-    return EndpointFailed(f"net/http: {error}")

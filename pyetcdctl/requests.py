@@ -53,6 +53,11 @@ class Request(NamedTuple):
     # Statuses whose body says what is wrong, None for all.
     explained: tuple[int, ...] | None = None
 
+    @property
+    def data(self) -> bytes | None:
+        """The body as it is sent."""
+        return None if self.body is None else self.body.encode("utf-8", "surrogateescape")
+
 
 def escape_path(path: str) -> str:
     """Escape a path as Go's net/url does."""

@@ -211,7 +211,7 @@ class _Connection:
     ) -> Answer:
         """Send and read; the connection is closed if the answer says so."""
         headers = {"Host": self._line.host, **self._line.headers, **headers}
-        body = None if request.body is None else request.body.encode("utf-8", "surrogateescape")
+        body = request.data
         left_s = patience.left_s
         limits_s = [s for s in (None if request.waits else patience.header_s, left_s) if s]
         self._timed.until(min(limits_s) if limits_s else None)

@@ -1,0 +1,195 @@
+"""One request to one endpoint from an event loop, over connections that are kept (aiohttp).
+
+Laws: those of transport. What aiohttp raises leaves as the errors of `errors`, whatever it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import yarl
+
+from pyetcdctl import dialling
+from pyetcdctl.errors import (
+    BadAnswer,
+    BadRedirect,
+    ConnectionEnded,
+    DialFailed,
+    EndpointFailed,
+    HeaderTimeout,
+    ReadFailed,
+    in_words,
+)
+from pyetcdctl.transport import (
+    BODY_BYTES_MAX,
+    COMMON_HEADERS,
+    REDIRECTS_MAX,
+    Answer,
+    check_index,
+    headers_of,
+)
+
+if TYPE_CHECKING:
+    from pyetcdctl.endpoints import Endpoint
+    from pyetcdctl.requests import Request
+    from pyetcdctl.tls import TLS
+
+_DIAL_S: Final = 30.0
+
+
+class AsyncTransport:
+    """Sends requests; keeps connections to the endpoints for the next ones."""
+
+    def __init__(self, *, credentials: tuple[str, str] | None = None, tls: TLS) -> None:
+        """Raises BadCredentials."""
+        self._authorization = dialling.basic(credentials) if credentials is not None else ""
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def exchange(
+        self, endpoint: Endpoint, request: Request, header_s: float | None
+    ) -> Answer:
+        """Send a request and read its answer, whose head has to come within `header_s` (None: at
+        some time), following redirections.
+        """
+        url = endpoint.url(request)
+        for _hop in range(REDIRECTS_MAX + 1):
+            answer = await self._once(endpoint, url, request, header_s)
+            if answer.status // 100 != 3:
+                return answer
+            if not answer.location:
+                raise BadRedirect("location header not set")
+            url = answer.location
+        raise BadRedirect("client: too many redirects")
+
+    async def _once(
+        self, named: Endpoint, url: str, request: Request, header_s: float | None
+    ) -> Answer:
+        endpoint, target = dialling.split(url)
+        if endpoint.scheme not in ("http", "https"):
+            raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
+        # What yarl, aiohttp and the resolver would raise ValueError for is refused here.
+        dialling.check_host(endpoint)
+        dialling.port_of(endpoint)
+        try:
+            async with await self._head(named, endpoint, target, request, header_s) as response:
+                return await _read(request, response)
+        except aiohttp.ClientError as error:
+            raise _failure(endpoint, error) from None
+
+    async def _head(
+        self,
+        named: Endpoint,
+        endpoint: Endpoint,
+        target: str,
+        request: Request,
+        header_s: float | None,
+    ) -> aiohttp.ClientResponse:
+        # The time-out is for the head alone: a body may take as long as the whole request may.
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(header_s):
+                return await self._opened().request(
+                    request.method,
+                    _url(endpoint, target),
+                    data=request.data,
+                    headers={"Host": endpoint.host_header}
+                    | headers_of(request, endpoint, self._authorization),
+                    allow_redirects=False,
+                    server_hostname=self._tls.server_name or None,
+                )
+        except TimeoutError:
+            if header_s is not None and time.monotonic() - begun >= header_s:
+                raise HeaderTimeout(named.text) from None
+            raise
+        except _Unanswered as unanswered:
+            raise unanswered.error from None
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls.context(), limit=0),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S),
+                auto_decompress=False,
+                headers=COMMON_HEADERS,
+                skip_auto_headers=("Content-Type", "Accept"),
+                trust_env=False,
+                middlewares=(_sent_once,),
+            )
+        return self._session
+
+
+class _Unanswered(Exception):
+    """A connection that ended before an answer came; no error of aiohttp's, see _sent_once."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending PUT and DELETE a second time when a connection ends unanswered:
+    they may have been heard. It does so for errors of its own alone.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise _Unanswered(error) from error
+
+
+async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
+    index = response.headers.get("X-Etcd-Index")
+    check_index(request, index)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
+    location = response.headers.get("Location")
+    return Answer(response.status, response.reason or "", index, bytes(body), location)
+
+
+def _url(endpoint: Endpoint, target: str) -> yarl.URL:
+    """Where aiohttp is to go."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host or "localhost"
+    port = "" if endpoint.port is None else f":{endpoint.port}"
+    return yarl.URL(f"{endpoint.scheme}://{host}{port}{target}", encoded=True)
+
+
+def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
+    """What an error of aiohttp's is called."""
+    cause: Exception = error
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+    if isinstance(cause, ssl.SSLError):
+        return dialling.tls_failure(cause)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
+    if isinstance(cause, socket.gaierror):
+        return dialling.not_found(endpoint, cause)
+    if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
+        return DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return DialFailed(f"dial tcp {endpoint.address}: i/o timeout")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return ConnectionEnded("EOF")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return ConnectionEnded("unexpected EOF")
+    if isinstance(error, aiohttp.ClientOSError):
+        return ReadFailed(f"read: {in_words(error)}")
+    return EndpointFailed(f"net/http: {error}")

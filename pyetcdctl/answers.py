@@ -33,10 +33,22 @@ class Node(NamedTuple):
     def walk(self) -> list[Node]:
         """All nodes below, parents before their children."""
         below: list[Node] = []
-        for child in self.nodes or ():
-            below.append(child)
-            below += child.walk()
+        ahead = [*reversed(self.nodes or ())]
+        while ahead:
+            node = ahead.pop()
+            below.append(node)
+            ahead += reversed(node.nodes or ())
         return below
+
+    def by_key(self) -> dict[str, Node]:
+        """It and all nodes below, without their `nodes`. The root directory, which was never
+        created, is left out.
+        """
+        return {
+            node.key: node._replace(nodes=None)
+            for node in (self, *self.walk())
+            if node.created_index
+        }
 
 
 # A tuple has an index() of its own, which nobody wants here; dataclasses would take the command

@@ -132,14 +132,20 @@ class Client(Surface[Result, Member, list[Member], None]):
     # -- what waits for ever ------------------------------------------------------------------
 
     def watch(
-        self, key: str, *, recursive: bool = False, after_index: int | None = None
+        self,
+        key: str,
+        *,
+        recursive: bool = False,
+        after_index: int | None = None,
+        known: Result | None = None,
     ) -> Iterator[Change]:
-        """Every change behind `after_index` (None: from now on), without gaps, for ever.
+        """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
+        or from now on, without gaps, for ever.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
         Change that says how things are (see watching).
         """
-        watch = Watch(key, recursive=recursive, after_index=after_index)
+        watch = Watch(key, recursive=recursive, after_index=after_index, known=known)
         while True:
             request = watch.request()
             try:

@@ -252,6 +252,8 @@ class _Connection:
             raise _malformed(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
+        if response.length:  # http.client takes what came for the whole
+            raise ConnectionEnded("unexpected EOF")
         if response.will_close:
             self.close()
         return Answer(

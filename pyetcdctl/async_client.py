@@ -22,16 +22,15 @@ from pyetcdctl.client import (
     TOTAL_TIMEOUT_S,
     keys_result,
     plain_result,
-    server_failure,
 )
 from pyetcdctl.endpoints import DEFAULT, Ring
 from pyetcdctl.errors import (
     ClientError,
-    ClusterUnavailable,
     DeadlineExceeded,
     EndpointFailed,
     NoEndpoints,
 )
+from pyetcdctl.failover import Round
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
 from pyetcdctl.watching import Change, Watch
@@ -160,19 +159,13 @@ class AsyncClient(
 
     async def _walk(self, request: Request) -> Answer:
         header_s = None if request.waits else self._timeout_s
-        errors: list[ClientError] = []
-        for endpoint in self._ring.walk():
+        tour = Round(self._ring, request)
+        for endpoint in tour:
             try:
                 answer = await self._transport.exchange(endpoint, request, header_s)
-                if answer.status // 100 == 5:
-                    raise server_failure(endpoint.text, answer)
             except EndpointFailed as error:
-                if request.one_shot:
-                    raise
-                errors.append(error)
-                continue
-            self._ring.pin(endpoint)
-            return answer
-        if not errors:
-            raise NoEndpoints
-        raise ClusterUnavailable(errors)
+                tour.failed(error)
+            else:
+                if tour.answered(endpoint, answer):
+                    return answer
+        raise tour.end()

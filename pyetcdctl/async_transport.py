@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from pyetcdctl.tls import TLS
 
 _DIAL_S: Final = 30.0
+# What aiohttp raises before anything is sent.
+_DIALLING: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ConnectionTimeoutError,
+)
 
 
 class AsyncTransport:
@@ -77,16 +83,14 @@ class AsyncTransport:
         self, named: Endpoint, url: str, request: Request, header_s: float | None
     ) -> Answer:
         endpoint, target = dialling.split(url)
-        if endpoint.scheme not in ("http", "https"):
-            raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
-        # What yarl, aiohttp and the resolver would raise ValueError for is refused here.
-        dialling.check_host(endpoint)
-        dialling.port_of(endpoint)
+        _check(endpoint)
         try:
             async with await self._head(named, endpoint, target, request, header_s) as response:
                 return await _read(request, response)
         except aiohttp.ClientError as error:
-            raise _failure(endpoint, error) from None
+            failure = _failure(endpoint, error)
+            failure.may_be_heard = not isinstance(error, _DIALLING)
+            raise failure from None
 
     async def _head(
         self,
@@ -150,6 +154,18 @@ async def _sent_once(
         if request.method == "GET":
             raise
         raise _Unanswered(error) from error
+
+
+def _check(endpoint: Endpoint) -> None:
+    """Refuse what yarl, aiohttp and the resolver would raise ValueError for."""
+    try:
+        if endpoint.scheme not in ("http", "https"):
+            raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
+        dialling.check_host(endpoint)
+        dialling.port_of(endpoint)
+    except EndpointFailed as error:
+        error.may_be_heard = False
+        raise
 
 
 async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:

@@ -7,8 +7,8 @@
             ...
 
 Laws: a request goes round the endpoints until one answers, but one that must not happen twice
-(creating a key, removing one) is tried once: whoever asks for it learns that its outcome is
-unknown. The whole of a request takes `total_timeout_s` at most; a long poll waits for ever.
+(creating, removing, writing under a condition) only while nobody can have heard it: see failover.
+The whole of a request takes `total_timeout_s` at most; a long poll waits for ever.
 """
 
 from __future__ import annotations
@@ -22,16 +22,12 @@ from pyetcdctl import answers, requests
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
-    BadAnswer,
     ClientError,
-    ClusterUnavailable,
-    DeadlineExceeded,
     EndpointFailed,
     NoEndpoints,
-    NoLeader,
     Refused,
-    ServerFailed,
 )
+from pyetcdctl.failover import Round
 from pyetcdctl.requests import Request
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
@@ -189,32 +185,17 @@ class Client(Surface[Result, Member, list[Member], None]):
         total_s = None if request.waits else self._total_timeout_s
         deadline = None if total_s is None else time.monotonic() + total_s
         patience = Patience(None if request.waits else self._timeout_s, deadline)
-        errors: list[ClientError] = []
-        for endpoint in self._ring.walk():
+        tour = Round(self._ring, request)
+        for endpoint in tour:
             try:
                 _ = patience.left_s
                 answer = self._transport.exchange(endpoint, request, patience)
-                if answer.status // 100 == 5:
-                    raise server_failure(endpoint.text, answer)
-            except (DeadlineExceeded, BadAnswer):
-                raise
             except EndpointFailed as error:
-                if request.one_shot:
-                    raise
-                errors.append(error)
-                continue
-            self._ring.pin(endpoint)
-            return answer
-        if not errors:
-            raise NoEndpoints
-        raise ClusterUnavailable(errors)
-
-
-def server_failure(endpoint: str, answer: Answer) -> EndpointFailed:
-    """What an HTTP 5xx is taken for."""
-    if answer.status in (500, 503):
-        return NoLeader(endpoint)
-    return ServerFailed(endpoint, answer.reason)
+                tour.failed(error)
+            else:
+                if tour.answered(endpoint, answer):
+                    return answer
+        raise tour.end()
 
 
 def keys_result(answer: Answer) -> Result:

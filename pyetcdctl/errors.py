@@ -13,6 +13,7 @@
     |-- DeadlineExceeded           the total time-out ran out
     |-- ClusterUnavailable         every endpoint failed; .errors says how each one did
     |-- EndpointFailed             one endpoint did, in a request that is tried at one only
+        |-- OutcomeUnknown         so did one that may have done what must not be done twice
         |-- DialFailed, ReadFailed, ConnectionEnded, HeaderTimeout,
             NoLeader, ServerFailed, BadRedirect, TLSFailed
 
@@ -168,7 +169,19 @@ class DeadlineExceeded(ClientError):
 
 
 class EndpointFailed(ClientError):
-    """One endpoint gave no usable answer."""
+    """One endpoint gave no usable answer; `may_be_heard`: whether it can have got the request."""
+
+    may_be_heard: bool = True
+
+
+class OutcomeUnknown(EndpointFailed):
+    """What must not be done twice may have been done: the request went out, and no answer came
+    back. `error` is why.
+    """
+
+    def __init__(self, error: EndpointFailed) -> None:
+        super().__init__(f"{error}: whether it has been done is not known")
+        self.error = error
 
 
 class DialFailed(EndpointFailed):

@@ -333,7 +333,7 @@ async def _to_its_end(exchange: Coroutine[object, object, None]) -> None:
 
 def _remove(client: Client, key: str) -> None:
     """Remove a key; reading it in between finds an endpoint that answers."""
-    request = requests.delete(key)
+    request = requests.once(requests.delete(key))
     for _attempt in range(_REMOVALS_MAX):
         try:
             client.keys(request)
@@ -347,7 +347,7 @@ def _remove(client: Client, key: str) -> None:
 
 async def _remove_async(client: AsyncClient, key: str) -> None:
     """The same for an event loop."""
-    request = requests.delete(key)
+    request = requests.once(requests.delete(key))
     for _attempt in range(_REMOVALS_MAX):
         try:
             await client.keys(request)

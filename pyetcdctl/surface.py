@@ -55,19 +55,18 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         prev_exist: bool | None = None,
     ) -> ResultT:
         """Write a key, to live for `ttl` s. With conditions: only if they hold (CompareFailed,
-        NodeExists, KeyNotFound).
+        NodeExists, KeyNotFound, and OutcomeUnknown if the answer was lost).
         """
-        return self.keys(
-            requests.put(
-                key,
-                value,
-                ttl=ttl,
-                prev_value=prev_value,
-                prev_index=prev_index,
-                prev_exist=prev_exist,
-                one_shot=prev_exist is False,
-            )
+        request = requests.put(
+            key,
+            value,
+            ttl=ttl,
+            prev_value=prev_value,
+            prev_index=prev_index,
+            prev_exist=prev_exist,
         )
+        is_conditional = bool(prev_value or prev_index or prev_exist is not None)
+        return self.keys(requests.once(request) if is_conditional else request)
 
     def refresh(self, key: str, ttl: int, *, prev_value: str | None = None) -> ResultT:
         """Let a key live for `ttl` s more; its value stays and no watcher is woken."""
@@ -88,16 +87,8 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         """Create a directory (`prev_exist=False`), update one (True), or put an empty one in the
         place of a key (None).
         """
-        return self.keys(
-            requests.put(
-                key,
-                None,
-                ttl=ttl,
-                prev_exist=prev_exist,
-                directory=True,
-                one_shot=prev_exist is False,
-            )
-        )
+        request = requests.put(key, None, ttl=ttl, prev_exist=prev_exist, directory=True)
+        return self.keys(request if prev_exist is None else requests.once(request))
 
     def delete(
         self,
@@ -109,15 +100,10 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         prev_index: int | None = None,
     ) -> ResultT:
         """Remove a key; with `dir` an empty directory, with `recursive` whatever is there."""
-        return self.keys(
-            requests.delete(
-                key,
-                directory=dir,
-                recursive=recursive,
-                prev_value=prev_value,
-                prev_index=prev_index,
-            )
+        request = requests.delete(
+            key, directory=dir, recursive=recursive, prev_value=prev_value, prev_index=prev_index
         )
+        return self.keys(requests.once(request))
 
     def wait(self, key: str, *, wait_index: int = 0, recursive: bool = False) -> ResultT:
         """Wait for one event at `wait_index` or later (0: from now on), for ever.
@@ -138,7 +124,7 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
 
     def add_member(self, peer_urls: Sequence[str]) -> MemberT:
         """Add a member that is to be started now; its id is in the answer."""
-        return self.plain(requests.add_member(peer_urls), _member)  # type: ignore[no-any-return]
+        return self.plain(requests.once(requests.add_member(peer_urls)), _member)  # type: ignore[no-any-return]
 
     def remove_member(self, member_id: str) -> NothingT:
         """Remove a member; one that is removed already is no error."""

@@ -173,7 +173,11 @@ class Transport:
         return answer
 
     def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
-        return _Connection(dialling.dial(endpoint, patience.left_s, self._tls))
+        try:
+            return _Connection(dialling.dial(endpoint, patience.left_s, self._tls))
+        except EndpointFailed as error:
+            error.may_be_heard = False
+            raise
 
 
 class _Silent(Exception):

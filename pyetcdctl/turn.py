@@ -83,8 +83,7 @@ class Turn:
             key, index = self._front
             return requests.wait(key, recursive=False, wait_index=index + 1)
         if self.key is None and not self._has_to_look:
-            request = requests.post(self.directory, self._value, ttl=self._ttl)
-            return request._replace(one_shot=True)
+            return requests.once(requests.post(self.directory, self._value, ttl=self._ttl))
         return requests.get(self.directory, recursive=False, sort=True, quorum=True)
 
     def lose(self) -> None:

@@ -1,4 +1,4 @@
-"""Answers that break the rules of HTTP: told in bounded time, by both clients alike, as etcdctl does."""
+"""Answers that break the rules of HTTP: told in bounded time, by both clients alike."""
 
 from __future__ import annotations
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyetcdctl import AsyncClient, Client, ClientError
+from pyetcdctl import AsyncClient, Client, ClientError, OutcomeUnknown
+from tests.oracle.process import free_port
 from tests.pyetcdctl.losing import losing
 
 if TYPE_CHECKING:
@@ -22,18 +24,38 @@ WRITES: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
+CONDITIONAL: dict[str, Callable[[Any, str], Any]] = {
+    "value": lambda c, key: c.set(f"{key}/k", "new", prev_value="old"),
+    "index": lambda c, key: c.set(f"{key}/k", "new", prev_index=c.index),
+    "there": lambda c, key: c.set(f"{key}/k", "new", prev_exist=True),
+    "not there": lambda c, key: c.set(f"{key}/new", "new", prev_exist=False),
+    "a directory": lambda c, key: c.make_dir(f"{key}/dir"),
+    "a directory that is there": lambda c, key: c.make_dir(key, prev_exist=True, ttl=100),
+    "removed": lambda c, key: c.delete(f"{key}/k"),
+    "removed, value": lambda c, key: c.delete(f"{key}/k", prev_value="old"),
+    "removed, index": lambda c, key: c.delete(f"{key}/k", prev_index=c.index),
+}
+
+
+class InOrder(random.Random):
+    """Leaves endpoints in the order they are given."""
+
+    def shuffle(self, _list: Any) -> None:
+        """Do nothing."""
+
+
 def told(kind: type[Client | AsyncClient], ask: Callable[[Any], Any], *urls: str) -> object:
     """What a client says to a request on a connection that was used before."""
 
     async def awaited() -> object:
-        async with AsyncClient(urls) as client:
+        async with AsyncClient(urls, luck=InOrder()) as client:
             await client.members()
             return await ask(client)
 
     try:
         if kind is AsyncClient:
             return asyncio.run(awaited())
-        with Client(urls) as client:
+        with Client(urls, luck=InOrder()) as client:
             client.members()
             return ask(client)
     except ClientError as error:
@@ -52,3 +74,53 @@ def test_it_is_sent_once(
         said = told(kind, lambda c: WRITES[write](c, f"{place}/{kind.__name__}/{write}"), way.url)
         assert isinstance(said, ClientError)
         assert len(way.written) == 1, way.written
+
+
+@pytest.mark.parametrize("write", CONDITIONAL)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_it_is_not_told_as_refused(
+    client: Client, url: str, place: str, write: str, kind: type[Client | AsyncClient]
+) -> None:
+    """Goal: what was done under a condition and not answered is an unknown outcome, and is not
+    made again at another endpoint, which would say that the condition does not hold. Method: an
+    endpoint that loses answers, and a good one behind it.
+    """
+    key = f"{place}/{kind.__name__}/{write}"
+    index = client.set(f"{key}/k", "old").node.modified_index
+
+    def ask(asking: Any) -> Any:
+        asking.index = index
+        return CONDITIONAL[write](asking, key)
+
+    with losing(url) as way:
+        said = told(kind, ask, way.url, url)
+        assert len(way.written) == 1
+    assert isinstance(said, OutcomeUnknown), said
+    assert str(said).endswith("whether it has been done is not known")
+    assert client.get(key, recursive=True).index == index + 1
+
+
+@pytest.mark.parametrize("write", CONDITIONAL)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_what_nobody_heard_is_done_elsewhere(
+    client: Client, url: str, place: str, write: str, kind: type[Client | AsyncClient]
+) -> None:
+    """Goal: a dead endpoint costs no request that must not happen twice. Method: nobody at the
+    first, a good one behind it.
+    """
+    key = f"{place}/{kind.__name__}/{write}"
+    index = client.set(f"{key}/k", "old").node.modified_index
+
+    async def awaited() -> None:
+        async with AsyncClient([dead, url], luck=InOrder()) as asking:
+            asking.index = index  # type: ignore[attr-defined]
+            await CONDITIONAL[write](asking, key)
+
+    dead = f"http://127.0.0.1:{free_port()}"
+    if kind is AsyncClient:
+        asyncio.run(awaited())
+    else:
+        with Client([dead, url], luck=InOrder()) as asking:
+            asking.index = index  # type: ignore[attr-defined]
+            CONDITIONAL[write](asking, key)
+    assert client.get(key, recursive=True).index == index + 1

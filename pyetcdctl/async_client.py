@@ -25,6 +25,7 @@ from pyetcdctl.client import (
 )
 from pyetcdctl.endpoints import DEFAULT, Ring
 from pyetcdctl.errors import (
+    ClientClosed,
     ClientError,
     DeadlineExceeded,
     EndpointFailed,
@@ -74,7 +75,9 @@ class AsyncClient(
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: watches and other waiting of it and of its twins end
+        with ClientClosed, and so does what is asked from now on.
+        """
         await self._transport.close()
 
     def twin(self) -> AsyncClient:
@@ -152,10 +155,11 @@ class AsyncClient(
         """Make a request at the endpoints, one after the other."""
         total_s = None if request.waits else self._total_timeout_s
         try:
-            async with asyncio.timeout(total_s):
-                return await self._walk(request)
+            async with asyncio.timeout(total_s) as limit:
+                with self._transport.heeding(limit):
+                    return await self._walk(request)
         except TimeoutError:
-            raise DeadlineExceeded from None
+            raise (ClientClosed if self._transport.is_closed else DeadlineExceeded) from None
 
     async def _walk(self, request: Request) -> Answer:
         header_s = None if request.waits else self._timeout_s

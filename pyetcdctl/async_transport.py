@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -18,6 +19,7 @@ from pyetcdctl import dialling
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
+    ClientClosed,
     ConnectionEnded,
     DialFailed,
     EndpointFailed,
@@ -35,6 +37,8 @@ from pyetcdctl.transport import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
@@ -56,9 +60,25 @@ class AsyncTransport:
         self._authorization = dialling.basic(credentials) if credentials is not None else ""
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._limits: set[asyncio.Timeout] = set()
+        self.is_closed = False
+
+    @contextmanager
+    def heeding(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Let this time-out run out, too, when the transport is closed."""
+        self._limits.add(limit)
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good."""
+        self.is_closed = True
+        # aiohttp lets who waits for an answer wait for ever.
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -67,8 +87,20 @@ class AsyncTransport:
         self, endpoint: Endpoint, request: Request, header_s: float | None
     ) -> Answer:
         """Send a request and read its answer, whose head has to come within `header_s` (None: at
-        some time), following redirections.
+        some time), following redirections. Raises ClientClosed.
         """
+        if self.is_closed:
+            raise ClientClosed
+        try:
+            return await self._followed(endpoint, request, header_s)
+        except EndpointFailed:
+            if self.is_closed:
+                raise ClientClosed from None
+            raise
+
+    async def _followed(
+        self, endpoint: Endpoint, request: Request, header_s: float | None
+    ) -> Answer:
         url = endpoint.url(request)
         for _hop in range(REDIRECTS_MAX + 1):
             answer = await self._once(endpoint, url, request, header_s)

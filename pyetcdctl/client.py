@@ -80,7 +80,9 @@ class Client(Surface[Result, Member, list[Member], None]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: watches and other waiting, in whichever thread, end with
+        ClientClosed, and so does what is asked from now on.
+        """
         self._transport.close()
         self._open.close()
 

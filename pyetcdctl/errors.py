@@ -9,6 +9,7 @@
     |-- BadAnswer                  what came back is no answer of an etcd
     |-- IndexBehind                the member has not come to the index that is known already
     |-- BadEndpoint, BadTLS, BadText, BadCredentials   the client was told nonsense
+    |-- ClientClosed               the client was closed, before or meanwhile
     |-- NoEndpoints                the members publish no client URLs
     |-- DeadlineExceeded           the total time-out ran out
     |-- ClusterUnavailable         every endpoint failed; .errors says how each one did
@@ -152,6 +153,13 @@ class BadCredentials(ClientError):
 
 class BadTLS(ClientError):
     """Certificates or keys that cannot be used."""
+
+
+class ClientClosed(ClientError):
+    """The client was closed: before it was asked, or while somebody waited for the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("client: it is closed")
 
 
 class NoEndpoints(ClientError):

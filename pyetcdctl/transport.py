@@ -9,13 +9,16 @@ from __future__ import annotations
 import http.client
 import io
 import select
+import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pyetcdctl import dialling
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
+    ClientClosed,
     ConnectionEnded,
     DeadlineExceeded,
     EndpointFailed,
@@ -24,7 +27,6 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from pyetcdctl.endpoints import Endpoint
@@ -106,23 +108,38 @@ class Transport:
         self._tls = tls
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
+        self._asked: set[_Connection] = set()
+        self._is_closed = False
 
     def fresh(self) -> Transport:
         """One like it, with connections of its own."""
         import copy
 
         other = copy.copy(self)
-        other._kept = {}
+        other._kept, other._asked = {}, set()
         return other
 
     def close(self) -> None:
-        """Close what was kept."""
+        """Close what was kept, for good; who waits for an answer in another thread is told."""
+        self._is_closed = True
+        for connection in [*self._asked]:
+            connection.interrupt()
         for connection in self._kept.values():
             connection.close()
         self._kept.clear()
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
-        """Send a request and read its answer, following redirections."""
+        """Send a request and read its answer, following redirections. Raises ClientClosed."""
+        if self._is_closed:
+            raise ClientClosed
+        try:
+            return self._followed(endpoint, request, patience)
+        except EndpointFailed:
+            if self._is_closed:
+                raise ClientClosed from None
+            raise
+
+    def _followed(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         url = endpoint.url(request)
         for _hop in range(REDIRECTS_MAX + 1):
             answer = self._once(endpoint, url, request, patience)
@@ -145,7 +162,7 @@ class Transport:
             kept = None
         connection = kept or self._dial(endpoint, patience)
         try:
-            answer = connection.ask(target, request, headers, patience)
+            answer = self._ask(connection, target, request, headers, patience)
         except _Silent:
             connection.close()
             _ = patience.left_s
@@ -158,7 +175,7 @@ class Transport:
                 raise ConnectionEnded("EOF") from None
             connection = self._dial(endpoint, patience)
             try:
-                answer = connection.ask(target, request, headers, patience)
+                answer = self._ask(connection, target, request, headers, patience)
             except (_Silent, _Stale):
                 connection.close()
                 raise ConnectionEnded("EOF") from None
@@ -168,9 +185,27 @@ class Transport:
         except BaseException:
             connection.close()
             raise
-        if connection.is_open:
+        if self._is_closed:
+            connection.close()
+        elif connection.is_open:
             self._kept[key] = connection
         return answer
+
+    def _ask(
+        self,
+        connection: _Connection,
+        target: str,
+        request: Request,
+        headers: dict[str, str],
+        patience: Patience,
+    ) -> Answer:
+        self._asked.add(connection)
+        try:
+            if self._is_closed:
+                raise ClientClosed
+            return connection.ask(target, request, headers, patience)
+        finally:
+            self._asked.discard(connection)
 
     def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
         try:
@@ -204,6 +239,12 @@ class _Connection:
         poll = select.poll()
         poll.register(self._line.socket, select.POLLIN)
         return bool(poll.poll(0))
+
+    def interrupt(self) -> None:
+        """End it under whoever waits for an answer, in another thread."""
+        with suppress(OSError):  # the other side has ended it
+            # Not SSLSocket's own, which takes the TLS away from who is reading.
+            socket.socket.shutdown(self._line.socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.is_open = False

@@ -32,18 +32,21 @@ from pyetcdctl.transport import (
     COMMON_HEADERS,
     REDIRECTS_MAX,
     Answer,
+    broken_http,
     check_index,
     headers_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
 
-_DIAL_S: Final = 30.0
+# http.client's, so that both clients take the same answers.
+_LINE_BYTES_MAX: Final = 65536
+_HEADERS_MAX: Final = 100
 # What aiohttp raises before anything is sent.
 _DIALLING: Final = (
     aiohttp.ClientConnectorError,
@@ -59,7 +62,7 @@ class AsyncTransport:
         """Raises BadCredentials."""
         self._authorization = dialling.basic(credentials) if credentials is not None else ""
         self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._limits: set[asyncio.Timeout] = set()
         self.is_closed = False
 
@@ -79,9 +82,8 @@ class AsyncTransport:
         for limit in self._limits:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
     async def exchange(
         self, endpoint: Endpoint, request: Request, header_s: float | None
@@ -116,54 +118,74 @@ class AsyncTransport:
     ) -> Answer:
         endpoint, target = dialling.split(url)
         _check(endpoint)
+        proxy = dialling.proxy_of(endpoint)
+        headers = {"Host": endpoint.host_header}
+        for_proxy = {} if proxy is None else dialling.proxy_headers(proxy)
+        if endpoint.scheme == "http":  # else it is told when it is asked for a tunnel
+            headers |= for_proxy
+        headers |= headers_of(request, endpoint, self._authorization)
+        asking = self._session(endpoint).request(
+            request.method,
+            _url(endpoint, target),
+            data=request.data,
+            headers=headers,
+            allow_redirects=False,
+            server_hostname=self._tls.server_name or None,
+            proxy=None if proxy is None else _url(proxy, "/"),
+            proxy_headers=for_proxy,
+        )
         try:
-            async with await self._head(named, endpoint, target, request, header_s) as response:
+            async with await _head(named, asking, header_s) as response:
                 return await _read(request, response)
         except aiohttp.ClientError as error:
-            failure = _failure(endpoint, error)
+            failure = _failure(proxy or endpoint, error)
             failure.may_be_heard = not isinstance(error, _DIALLING)
             raise failure from None
 
-    async def _head(
-        self,
-        named: Endpoint,
-        endpoint: Endpoint,
-        target: str,
-        request: Request,
-        header_s: float | None,
-    ) -> aiohttp.ClientResponse:
-        # The time-out is for the head alone: a body may take as long as the whole request may.
-        begun = time.monotonic()
-        try:
-            async with asyncio.timeout(header_s):
-                return await self._opened().request(
-                    request.method,
-                    _url(endpoint, target),
-                    data=request.data,
-                    headers={"Host": endpoint.host_header}
-                    | headers_of(request, endpoint, self._authorization),
-                    allow_redirects=False,
-                    server_hostname=self._tls.server_name or None,
-                )
-        except TimeoutError:
-            if header_s is not None and time.monotonic() - begun >= header_s:
-                raise HeaderTimeout(named.text) from None
-            raise
-        except _Unanswered as unanswered:
-            raise unanswered.error from None
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls.context(), limit=0),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S),
+    def _session(self, endpoint: Endpoint) -> aiohttp.ClientSession:
+        """The one whose connections lead there: one for TCP, one for each Unix socket."""
+        path = endpoint.host_header if endpoint.scheme == "unix" else ""
+        if path not in self._sessions:
+            self._sessions[path] = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(path, limit=0)
+                if path
+                else aiohttp.TCPConnector(
+                    ssl=self._tls.context(), limit=0, socket_factory=_tuned_socket
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=dialling.DIAL_S),
                 auto_decompress=False,
                 headers=COMMON_HEADERS,
                 skip_auto_headers=("Content-Type", "Accept"),
                 trust_env=False,
                 middlewares=(_sent_once,),
+                max_line_size=_LINE_BYTES_MAX,
+                max_field_size=_LINE_BYTES_MAX,
+                max_headers=_HEADERS_MAX,
             )
-        return self._session
+        return self._sessions[path]
+
+
+def _tuned_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    sock = socket.socket(*address[:3])
+    dialling.tune(sock)
+    return sock
+
+
+async def _head(
+    named: Endpoint, asking: Awaitable[aiohttp.ClientResponse], header_s: float | None
+) -> aiohttp.ClientResponse:
+    # The time-out is for the head alone: a body may take as long as the whole request may.
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(header_s):
+            return await asking
+    except TimeoutError:
+        if header_s is not None and time.monotonic() - begun >= header_s:
+            raise HeaderTimeout(named.text) from None
+        raise
+    except _Unanswered as unanswered:
+        raise unanswered.error from None
 
 
 class _Unanswered(Exception):
@@ -191,10 +213,11 @@ async def _sent_once(
 def _check(endpoint: Endpoint) -> None:
     """Refuse what yarl, aiohttp and the resolver would raise ValueError for."""
     try:
-        if endpoint.scheme not in ("http", "https"):
+        if endpoint.scheme not in ("http", "https", "unix"):
             raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
         dialling.check_host(endpoint)
-        dialling.port_of(endpoint)
+        if endpoint.scheme != "unix":
+            dialling.port_of(endpoint)
     except EndpointFailed as error:
         error.may_be_heard = False
         raise
@@ -214,24 +237,22 @@ async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
 
 def _url(endpoint: Endpoint, target: str) -> yarl.URL:
     """Where aiohttp is to go."""
+    if endpoint.scheme == "unix":
+        return yarl.URL(f"http://localhost{target}", encoded=True)
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host or "localhost"
     port = "" if endpoint.port is None else f":{endpoint.port}"
     return yarl.URL(f"{endpoint.scheme}://{host}{port}{target}", encoded=True)
 
 
 def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
-    """What an error of aiohttp's is called."""
-    cause: Exception = error
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
+    """What an error of aiohttp's is called; `endpoint`: who was dialled."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(cause, ssl.SSLError):
         return dialling.tls_failure(cause)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
-    if isinstance(cause, socket.gaierror):
-        return dialling.not_found(endpoint, cause)
-    if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
-        return DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _dial_failure(endpoint, error)
     if isinstance(error, aiohttp.ServerTimeoutError):
         return DialFailed(f"dial tcp {endpoint.address}: i/o timeout")
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -240,4 +261,18 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
         return ConnectionEnded("unexpected EOF")
     if isinstance(error, aiohttp.ClientOSError):
         return ReadFailed(f"read: {in_words(error)}")
-    return EndpointFailed(f"net/http: {error}")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return EndpointFailed(f"{error.status} {error.message}")
+    return broken_http(error.message if isinstance(error, aiohttp.ClientResponseError) else error)
+
+
+def _dial_failure(endpoint: Endpoint, error: aiohttp.ClientConnectorError) -> DialFailed:
+    cause = error.os_error
+    if isinstance(cause, socket.gaierror):
+        failed = dialling.not_found(endpoint, cause)
+    elif endpoint.scheme == "unix":
+        failed = DialFailed(f"dial unix {endpoint.host_header}: connect: {in_words(cause)}")
+    else:
+        failed = DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
+    is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+    return DialFailed(f"proxyconnect tcp: {failed}") if is_proxy else failed

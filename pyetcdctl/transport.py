@@ -275,7 +275,7 @@ class _Connection:
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             raise _Stale from None
         except http.client.HTTPException as error:
-            raise _malformed(error) from None
+            raise broken_http(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
         check_index(request, response.headers.get("X-Etcd-Index"))
@@ -294,7 +294,7 @@ class _Connection:
         except (http.client.IncompleteRead, ConnectionResetError):
             raise ConnectionEnded("unexpected EOF") from None
         except http.client.HTTPException as error:
-            raise _malformed(error) from None
+            raise broken_http(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
         if response.length:  # http.client takes what came for the whole
@@ -316,10 +316,11 @@ def _location(response: http.client.HTTPResponse) -> str | None:
     return location and location.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def _malformed(error: http.client.HTTPException) -> EndpointFailed:
-    line = str(error).strip()
+def broken_http(what: object) -> EndpointFailed:
+    """What it is called when an answer is not HTTP."""
     return EndpointFailed(
-        f'net/http: HTTP/1.x transport connection broken: malformed HTTP response "{line}"'
+        "net/http: HTTP/1.x transport connection broken: malformed HTTP response "
+        f'"{str(what).strip()}"'
     )
 
 

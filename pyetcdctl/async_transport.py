@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import yarl
 
-from pyetcdctl import dialling
+from pyetcdctl import dialling, http1
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
@@ -32,9 +32,10 @@ from pyetcdctl.transport import (
     COMMON_HEADERS,
     REDIRECTS_MAX,
     Answer,
-    broken_http,
     check_index,
     headers_of,
+    index_of,
+    redirection,
 )
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
 
-# http.client's, so that both clients take the same answers.
-_LINE_BYTES_MAX: Final = 65536
-_HEADERS_MAX: Final = 100
+# Go's for all of a head.
+_LINE_BYTES_MAX: Final = 10 << 20
+_HEADERS_MAX: Final = 1 << 16
 # What aiohttp raises before anything is sent.
 _DIALLING: Final = (
     aiohttp.ClientConnectorError,
@@ -108,9 +109,7 @@ class AsyncTransport:
             answer = await self._once(endpoint, url, request, header_s)
             if answer.status // 100 != 3:
                 return answer
-            if not answer.location:
-                raise BadRedirect("location header not set")
-            url = answer.location
+            url = redirection(answer)
         raise BadRedirect("client: too many redirects")
 
     async def _once(
@@ -224,7 +223,7 @@ def _check(endpoint: Endpoint) -> None:
 
 
 async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
-    index = response.headers.get("X-Etcd-Index")
+    index = index_of(response.headers.get("X-Etcd-Index"))
     check_index(request, index)
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -232,7 +231,7 @@ async def _read(request: Request, response: aiohttp.ClientResponse) -> Answer:
         if len(body) > BODY_BYTES_MAX:
             raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
     location = response.headers.get("Location")
-    return Answer(response.status, response.reason or "", index, bytes(body), location)
+    return Answer(response.status, index, bytes(body), location)
 
 
 def _url(endpoint: Endpoint, target: str) -> yarl.URL:
@@ -263,7 +262,9 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
         return ReadFailed(f"read: {in_words(error)}")
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return EndpointFailed(f"{error.status} {error.message}")
-    return broken_http(error.message if isinstance(error, aiohttp.ClientResponseError) else error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return http1.broken(" ".join(error.message.split()))
+    return http1.broken(error)
 
 
 def _dial_failure(endpoint: Endpoint, error: aiohttp.ClientConnectorError) -> DialFailed:

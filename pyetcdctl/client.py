@@ -13,7 +13,6 @@ The whole of a request takes `total_timeout_s` at most; a long poll waits for ev
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from pyetcdctl import answers, requests
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
+    BadAnswer,
     ClientError,
     EndpointFailed,
     NoEndpoints,
@@ -213,6 +213,6 @@ def plain_result(request: Request, answer: Answer, read: Callable[[bytes], Any])
         return read(answer.body)
     message = f"unexpected status code {answer.status}"
     if request.explained is None or answer.status in request.explained:
-        with suppress(ValueError, KeyError, TypeError):
-            message = json.loads(answer.body)["message"]
-    raise Refused(str(message), answer.status)
+        with suppress(BadAnswer):
+            message = answers.field(answers.parsed(answer.body), "message", message)
+    raise Refused(message, answer.status)

@@ -67,4 +67,7 @@ def _server_failure(endpoint: str, answer: Answer) -> EndpointFailed:
     """What an HTTP 5xx is taken for."""
     if answer.status in (500, 503):
         return NoLeader(endpoint)
-    return ServerFailed(endpoint, answer.reason)
+    from http import HTTPStatus
+
+    known = {status.value: status.phrase for status in HTTPStatus}
+    return ServerFailed(endpoint, known.get(answer.status, ""))

@@ -124,7 +124,7 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
 
     def add_member(self, peer_urls: Sequence[str]) -> MemberT:
         """Add a member that is to be started now; its id is in the answer."""
-        return self.plain(requests.once(requests.add_member(peer_urls)), _member)  # type: ignore[no-any-return]
+        return self.plain(requests.add_member(peer_urls), _member)  # type: ignore[no-any-return]
 
     def remove_member(self, member_id: str) -> NothingT:
         """Remove a member; one that is removed already is no error."""

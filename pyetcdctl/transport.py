@@ -1,4 +1,4 @@
-"""One request to one endpoint over a connection of its own or one that was kept (http.client).
+"""One request to one endpoint over a connection of its own or one that was kept (http1).
 
 Laws: every wait has an end, however slowly the other side speaks, except a long poll's. What goes
 wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never an OSError.
@@ -6,17 +6,17 @@ wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never
 
 from __future__ import annotations
 
-import http.client
-import io
 import select
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyetcdctl import dialling
+from pyetcdctl import dialling, http1, requests
+from pyetcdctl.endpoints import Endpoint, has_scheme
 from pyetcdctl.errors import (
     BadAnswer,
+    BadEndpoint,
     BadRedirect,
     ClientClosed,
     ConnectionEnded,
@@ -29,22 +29,22 @@ from pyetcdctl.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
 
 # More than any answer of a server whose keys fit into its memory comfortably.
 BODY_BYTES_MAX: Final = 1 << 30
 REDIRECTS_MAX: Final = 10
-_CHUNK_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 1 << 16
+_INDEX_DIGITS_MAX: Final = 20
 
 
 class Answer(NamedTuple):
     """An answer with its body read."""
 
     status: int
-    reason: str
-    index: str | None  # type: ignore[assignment]
+    # Its X-Etcd-Index, 0 if it has none. (A tuple has an index() of its own.)
+    index: int  # type: ignore[assignment]
     body: bytes
     location: str | None = None
 
@@ -66,10 +66,32 @@ def headers_of(request: Request, endpoint: Endpoint, authorization: str) -> dict
     return headers
 
 
-def check_index(request: Request, index: str | None) -> None:
-    """Raise IndexBehind for an answer whose X-Etcd-Index is behind what the request knows."""
-    if index and index.isdecimal() and int(index) < request.known_index:
-        raise IndexBehind(int(index), request.known_index)
+def redirection(answer: Answer) -> str:
+    """The URL an answer sends to. Raises EndpointFailed if that leads nowhere."""
+    if not answer.location:
+        raise BadRedirect("location header not set")
+    try:
+        Endpoint.parse(answer.location)
+    except BadEndpoint:
+        raise BadRedirect(f"location header not valid URL: {answer.location}") from None
+    if not has_scheme(answer.location):
+        raise BadRedirect('unsupported protocol scheme ""')
+    return answer.location
+
+
+def index_of(header: str | None) -> int:
+    """What an X-Etcd-Index says, 0 if that is no index."""
+    is_number = header and header.isascii() and header.isdecimal()
+    if not header or not is_number or len(header) > _INDEX_DIGITS_MAX:
+        return 0
+    index = int(header)
+    return index if index < requests.UINT64 else 0
+
+
+def check_index(request: Request, index: int) -> None:
+    """Raise IndexBehind for an answer whose index is behind what the request knows."""
+    if 0 < index < request.known_index:
+        raise IndexBehind(index, request.known_index)
 
 
 class Patience(NamedTuple):
@@ -145,9 +167,7 @@ class Transport:
             answer = self._once(endpoint, url, request, patience)
             if answer.status // 100 != 3:
                 return answer
-            if not answer.location:
-                raise BadRedirect("location header not set")
-            url = answer.location
+            url = redirection(answer)
         raise BadRedirect("client: too many redirects")
 
     def _once(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
@@ -227,9 +247,8 @@ class _Connection:
     """One connection, for one request after the other."""
 
     def __init__(self, line: dialling.Line) -> None:
-        self._http = http.client.HTTPConnection("", blocksize=_CHUNK_BYTES)
-        self._timed = _TimedSocket(line.socket)
-        self._http.sock = cast("socket.socket", self._timed)
+        self._socket = _TimedSocket(line.socket)
+        self._reader = http1.Reader(self._socket.receive)
         self._line = line
         self.is_open = True
 
@@ -248,7 +267,6 @@ class _Connection:
 
     def close(self) -> None:
         self.is_open = False
-        self._http.close()
         self._line.socket.close()
 
     def ask(
@@ -256,76 +274,51 @@ class _Connection:
     ) -> Answer:
         """Send and read; the connection is closed if the answer says so."""
         headers = {"Host": self._line.host, **self._line.headers, **headers}
-        body = request.data
+        if request.data is not None:
+            headers["Content-Length"] = str(len(request.data))
+        lines = [f"{request.method} {self._line.target(target)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        sent = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
         left_s = patience.left_s
         limits_s = [s for s in (None if request.waits else patience.header_s, left_s) if s]
-        self._timed.until(min(limits_s) if limits_s else None)
+        self._socket.until(min(limits_s) if limits_s else None)
         try:
-            self._http.putrequest(
-                request.method, self._line.target(target), skip_host=True, skip_accept_encoding=True
-            )
-            for name, value in headers.items():
-                self._http.putheader(name, value)
-            if body is not None:
-                self._http.putheader("Content-Length", str(len(body)))
-            self._http.endheaders(body)
-            response = self._http.getresponse()
+            self._socket.send(sent + (request.data or b""))
+            head = http1.read_head(self._reader)
         except TimeoutError:
             raise _Silent from None
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError):
             raise _Stale from None
-        except http.client.HTTPException as error:
-            raise broken_http(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
-        check_index(request, response.headers.get("X-Etcd-Index"))
-        return self._read(response, patience)
+        if head is None:
+            raise _Stale
+        check_index(request, index_of(head.get("x-etcd-index")))
+        return self._read(head, patience)
 
-    def _read(self, response: http.client.HTTPResponse, patience: Patience) -> Answer:
-        self._timed.until(patience.left_s)
+    def _read(self, head: http1.Head, patience: Patience) -> Answer:
+        self._socket.until(patience.left_s)
         body = bytearray()
         try:
-            while chunk := response.read(_CHUNK_BYTES):
-                body += chunk
+            for piece in http1.read_body(self._reader, head):
+                body += piece
                 if len(body) > BODY_BYTES_MAX:
                     raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
         except TimeoutError:
             raise DeadlineExceeded from None
-        except (http.client.IncompleteRead, ConnectionResetError):
+        except ConnectionResetError:
             raise ConnectionEnded("unexpected EOF") from None
-        except http.client.HTTPException as error:
-            raise broken_http(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
-        if response.length:  # http.client takes what came for the whole
-            raise ConnectionEnded("unexpected EOF")
-        if response.will_close:
+        if head.is_last or self._reader.has_more:
             self.close()
         return Answer(
-            response.status,
-            response.reason,
-            response.headers.get("X-Etcd-Index"),
-            bytes(body),
-            _location(response),
+            head.status, index_of(head.get("x-etcd-index")), bytes(body), head.get("location")
         )
 
 
-def _location(response: http.client.HTTPResponse) -> str | None:
-    """Where it sends us; http.client takes every byte of a header for a character."""
-    location = response.headers.get("Location")
-    return location and location.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def broken_http(what: object) -> EndpointFailed:
-    """What it is called when an answer is not HTTP."""
-    return EndpointFailed(
-        "net/http: HTTP/1.x transport connection broken: malformed HTTP response "
-        f'"{str(what).strip()}"'
-    )
-
-
 class _TimedSocket:
-    """A socket for http.client whose time-out is for all that is read, not for each piece of it."""
+    """A socket whose time-out is for all that is read, not for each piece of it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -335,7 +328,17 @@ class _TimedSocket:
         """From now on, wait so long in all."""
         self._deadline = None if left_s is None else time.monotonic() + left_s
 
-    def limit(self) -> None:
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._limit()
+        self._sock.sendall(data)
+
+    def receive(self) -> bytes:
+        """What has come, b"" at the end."""
+        self._limit()
+        return self._sock.recv(_PIECE_BYTES)
+
+    def _limit(self) -> None:
         """Let the next step wait only for what is left."""
         if self._deadline is None:
             self._sock.settimeout(None)
@@ -344,26 +347,3 @@ class _TimedSocket:
         if left_s <= 0:
             raise TimeoutError
         self._sock.settimeout(left_s)
-
-    def sendall(self, data: Any) -> None:
-        self.limit()
-        self._sock.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self, self._sock))
-
-    def close(self) -> None:
-        """The connection closes the socket itself."""
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, timed: _TimedSocket, sock: socket.socket) -> None:
-        super().__init__()
-        self._timed, self._sock = timed, sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._timed.limit()
-        return self._sock.recv_into(buffer)

@@ -97,7 +97,7 @@ def test_it_is_not_told_as_refused(
         assert len(way.written) == 1
     assert isinstance(said, OutcomeUnknown), said
     assert str(said).endswith("whether it has been done is not known")
-    assert client.get(key, recursive=True).index == index + 1
+    assert client.wait(key, wait_index=index + 1, recursive=True).node.modified_index > index
 
 
 @pytest.mark.parametrize("write", CONDITIONAL)
@@ -123,4 +123,4 @@ def test_what_nobody_heard_is_done_elsewhere(
         with Client([dead, url], luck=InOrder()) as asking:
             asking.index = index  # type: ignore[attr-defined]
             CONDITIONAL[write](asking, key)
-    assert client.get(key, recursive=True).index == index + 1
+    assert client.wait(key, wait_index=index + 1, recursive=True).node.modified_index > index

@@ -24,7 +24,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import requests
+from pyetcdctl import arguments, requests
 from pyetcdctl.errors import ClientClosed, ClientError, EtcdError, RaftFailed
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Keeping:
 
     def __init__(self, key: str, ttl: int, alive_s: float) -> None:
         """`alive_s`: when the request was sent that the key has its TTL of."""
-        if ttl < 1:
-            raise ValueError(f"ttl is {ttl}, but has to be a whole number of seconds from 1 on")
+        arguments.text("key", key)
+        arguments.ttl(ttl)
         self.key = key
         self.ttl = ttl
         self.next_s = alive_s + ttl / REFRESHES

@@ -198,6 +198,8 @@ def plain(method: str, path: str, content: Any = None) -> Request:
     if content is None:
         return Request(method, path)
     body = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    if not is_text(body):
+        raise BadText(f"{body!r} cannot be sent: it has half of a surrogate pair in it")
     return Request(method, path, "", body, JSON)
 
 

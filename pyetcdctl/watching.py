@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pyetcdctl import requests
+from pyetcdctl import arguments, requests
 from pyetcdctl.answers import Node, Result
 from pyetcdctl.backoff import Backoff
 from pyetcdctl.errors import (
@@ -84,6 +84,9 @@ class Watch:
         """
         if known is not None and after_index is not None:
             raise ValueError("known and after_index are given, but each says where to begin")
+        arguments.text("key", key)
+        if after_index is not None:
+            arguments.index("after_index", after_index)
         self._key = key
         self._recursive = recursive
         # The index of the last event that was told, None if it is not known yet where to begin.

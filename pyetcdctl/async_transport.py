@@ -40,6 +40,7 @@ from pyetcdctl.transport import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
+    from types import SimpleNamespace
 
     from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
@@ -48,12 +49,6 @@ if TYPE_CHECKING:
 # Go's for all of a head.
 _LINE_BYTES_MAX: Final = 10 << 20
 _HEADERS_MAX: Final = 1 << 16
-# What aiohttp raises before anything is sent.
-_DIALLING: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ConnectionTimeoutError,
-)
 
 
 class AsyncTransport:
@@ -132,14 +127,18 @@ class AsyncTransport:
             server_hostname=self._tls.server_name or None,
             proxy=None if proxy is None else _url(proxy, "/"),
             proxy_headers=for_proxy,
+            trace_request_ctx=(sent := asyncio.Event()),
         )
         try:
             async with await _head(named, asking, header_s) as response:
                 return await _read(request, response)
         except aiohttp.ClientError as error:
-            failure = _failure(proxy or endpoint, error)
-            failure.may_be_heard = not isinstance(error, _DIALLING)
-            raise failure from None
+            failed = _failure(proxy or endpoint, error)
+            failed.may_be_heard = sent.is_set()
+            raise failed from None
+        except HeaderTimeout as failed:
+            failed.may_be_heard = sent.is_set()
+            raise
 
     def _session(self, endpoint: Endpoint) -> aiohttp.ClientSession:
         """The one whose connections lead there: one for TCP, one for each Unix socket."""
@@ -158,11 +157,23 @@ class AsyncTransport:
                 skip_auto_headers=("Content-Type", "Accept"),
                 trust_env=False,
                 middlewares=(_sent_once,),
+                trace_configs=[_tracing()],
                 max_line_size=_LINE_BYTES_MAX,
                 max_field_size=_LINE_BYTES_MAX,
                 max_headers=_HEADERS_MAX,
             )
         return self._sessions[path]
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Sets the event that a request has with it when its head goes out."""
+
+    async def going(_session: object, context: SimpleNamespace, _head: object) -> None:
+        context.trace_request_ctx.set()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(going)
+    return tracing
 
 
 def _tuned_socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyetcdctl import dialling, http1, requests
@@ -27,7 +27,7 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
@@ -95,8 +95,8 @@ def check_index(request: Request, index: int) -> None:
 
 
 class Patience(NamedTuple):
-    """How long to wait: for the head of an answer (s, None without end), and for all of it
-    (time.monotonic(), None without end).
+    """How long to wait: for the head of an answer, from the dialling on (s, None without end), and
+    for all of it (time.monotonic(), None without end).
     """
 
     header_s: float | None
@@ -111,6 +111,14 @@ class Patience(NamedTuple):
         if left_s <= 0:
             raise DeadlineExceeded
         return left_s
+
+    def head_by(self, request: Request) -> float | None:
+        """When the head has to be there, of a request that begins now; a long poll's only with the
+        whole. Raises DeadlineExceeded.
+        """
+        header_s = None if request.waits else self.header_s
+        limits_s = [limit_s for limit_s in (header_s, self.left_s) if limit_s is not None]
+        return time.monotonic() + min(limits_s) if limits_s else None
 
 
 class Transport:
@@ -176,67 +184,71 @@ class Transport:
         endpoint, target = dialling.split(url)
         key = f"{endpoint.scheme}://{endpoint.authority}"
         headers = COMMON_HEADERS | headers_of(request, endpoint, self._authorization)
+        head_by = patience.head_by(request)
         kept = self._kept.pop(key, None)
         if kept is not None and kept.is_over:
             kept.close()
             kept = None
-        connection = kept or self._dial(endpoint, patience)
+
+        def ask(connection: _Connection) -> Answer:
+            with self._busy(connection):
+                return connection.ask(target, request, headers, head_by, patience.deadline)
+
         try:
-            answer = self._ask(connection, target, request, headers, patience)
-        except _Silent:
-            connection.close()
-            _ = patience.left_s
-            raise HeaderTimeout(named.text) from None
-        except _Stale:
-            connection.close()
-            # A server may close what was kept while a request is on its way. One that changes
-            # something is not repeated: it may have been heard.
-            if kept is None or request.method != "GET":
-                raise ConnectionEnded("EOF") from None
-            connection = self._dial(endpoint, patience)
+            connection = kept or self._dial(endpoint, head_by)
             try:
-                answer = self._ask(connection, target, request, headers, patience)
-            except (_Silent, _Stale):
-                connection.close()
-                raise ConnectionEnded("EOF") from None
-            except BaseException:
-                connection.close()
-                raise
-        except BaseException:
-            connection.close()
-            raise
+                answer = ask(connection)
+            except _Stale:
+                # A server may close what was kept while a request is on its way. One that changes
+                # something is not repeated: it may have been heard.
+                if kept is None or request.method != "GET":
+                    raise ConnectionEnded("EOF") from None
+                connection = self._dial(endpoint, head_by)
+                answer = ask(connection)
+        except _Stale:
+            raise ConnectionEnded("EOF") from None
+        except _Silent as silent:
+            _ = patience.left_s
+            failed = HeaderTimeout(named.text)
+            failed.may_be_heard = silent.may_be_heard
+            raise failed from None
         if self._is_closed:
             connection.close()
         elif connection.is_open:
             self._kept[key] = connection
         return answer
 
-    def _ask(
-        self,
-        connection: _Connection,
-        target: str,
-        request: Request,
-        headers: dict[str, str],
-        patience: Patience,
-    ) -> Answer:
+    @contextmanager
+    def _busy(self, connection: _Connection) -> Iterator[_Connection]:
+        """One that is asked, and closed if something goes wrong with it."""
         self._asked.add(connection)
         try:
             if self._is_closed:
                 raise ClientClosed
-            return connection.ask(target, request, headers, patience)
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
         finally:
             self._asked.discard(connection)
 
-    def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
+    def _dial(self, endpoint: Endpoint, head_by: float | None) -> _Connection:
+        left_s = None if head_by is None else max(0.001, head_by - time.monotonic())
         try:
-            return _Connection(dialling.dial(endpoint, patience.left_s, self._tls))
+            return _Connection(dialling.dial(endpoint, left_s, self._tls))
         except EndpointFailed as error:
+            if head_by is not None and time.monotonic() >= head_by:
+                raise _Silent(may_be_heard=False) from None
             error.may_be_heard = False
             raise
 
 
 class _Silent(Exception):
     """Nothing came in time."""
+
+    def __init__(self, *, may_be_heard: bool) -> None:
+        super().__init__()
+        self.may_be_heard = may_be_heard
 
 
 class _Stale(Exception):
@@ -270,7 +282,12 @@ class _Connection:
         self._line.socket.close()
 
     def ask(
-        self, target: str, request: Request, headers: dict[str, str], patience: Patience
+        self,
+        target: str,
+        request: Request,
+        headers: dict[str, str],
+        head_by: float | None,
+        deadline: float | None,
     ) -> Answer:
         """Send and read; the connection is closed if the answer says so."""
         headers = {"Host": self._line.host, **self._line.headers, **headers}
@@ -279,14 +296,12 @@ class _Connection:
         lines = [f"{request.method} {self._line.target(target)} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         sent = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
-        left_s = patience.left_s
-        limits_s = [s for s in (None if request.waits else patience.header_s, left_s) if s]
-        self._socket.until(min(limits_s) if limits_s else None)
+        self._socket.until(head_by)
         try:
             self._socket.send(sent + (request.data or b""))
             head = http1.read_head(self._reader)
         except TimeoutError:
-            raise _Silent from None
+            raise _Silent(may_be_heard=True) from None
         except (BrokenPipeError, ConnectionResetError):
             raise _Stale from None
         except OSError as error:
@@ -294,10 +309,10 @@ class _Connection:
         if head is None:
             raise _Stale
         check_index(request, index_of(head.get("x-etcd-index")))
-        return self._read(head, patience)
+        return self._read(head, deadline)
 
-    def _read(self, head: http1.Head, patience: Patience) -> Answer:
-        self._socket.until(patience.left_s)
+    def _read(self, head: http1.Head, deadline: float | None) -> Answer:
+        self._socket.until(deadline)
         body = bytearray()
         try:
             for piece in http1.read_body(self._reader, head):
@@ -324,9 +339,9 @@ class _TimedSocket:
         self._sock = sock
         self._deadline: float | None = None
 
-    def until(self, left_s: float | None) -> None:
-        """From now on, wait so long in all."""
-        self._deadline = None if left_s is None else time.monotonic() + left_s
+    def until(self, deadline: float | None) -> None:
+        """From now on, wait until then in all (time.monotonic(), None for ever)."""
+        self._deadline = deadline
 
     def send(self, data: bytes) -> None:
         """Send all of it."""

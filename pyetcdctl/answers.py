@@ -15,6 +15,8 @@ from pyetcdctl import requests
 from pyetcdctl.errors import BadAnswer, EtcdError
 
 _T = TypeVar("_T")
+# An escape of one half of a surrogate pair, with or without the other.
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ID: Final = re.compile("[0-9a-fA-F]{1,16}")
 
 
@@ -33,10 +35,22 @@ class Node(NamedTuple):
     def walk(self) -> list[Node]:
         """All nodes below, parents before their children."""
         below: list[Node] = []
-        for child in self.nodes or ():
-            below.append(child)
-            below += child.walk()
+        ahead = [*reversed(self.nodes or ())]
+        while ahead:
+            node = ahead.pop()
+            below.append(node)
+            ahead += reversed(node.nodes or ())
         return below
+
+    def by_key(self) -> dict[str, Node]:
+        """It and all nodes below, without their `nodes`. The root directory, which was never
+        created, is left out.
+        """
+        return {
+            node.key: node._replace(nodes=None)
+            for node in (self, *self.walk())
+            if node.created_index
+        }
 
 
 # A tuple has an index() of its own, which nobody wants here; dataclasses would take the command
@@ -68,23 +82,21 @@ def load(body: bytes) -> Any:
     """Read JSON; BadAnswer if it is none, or nothing."""
     if not body.strip():
         raise BadAnswer(BadAnswer.EMPTY)
-    return _parsed(body)
+    return parsed(body)
 
 
-def _parsed(body: bytes) -> Any:
-    text = body.decode("utf-8", "replace")
+def parsed(body: bytes) -> Any:
+    """Read JSON as Go does: what is no UTF-8 and no whole character becomes U+FFFD."""
     try:
-        read = json.loads(text)
-        # Half a surrogate pair is no text: Go, too, reads U+FFFD.
-        return json.loads(_whole(json.dumps(read, ensure_ascii=False))) if r"\u" in text else read
+        document = json.loads(body.decode("utf-8", "replace"))
+        if _HALF.search(body):
+            text = json.dumps(document, ensure_ascii=False)
+            document = json.loads(re.sub("[\ud800-\udfff]", "\ufffd", text))
     except ValueError:
         raise BadAnswer(BadAnswer.INVALID) from None
     except RecursionError:
         raise BadAnswer(BadAnswer.TOO_DEEP) from None
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return document
 
 
 def field(value: Any, name: str, default: _T) -> _T:
@@ -116,8 +128,8 @@ def _index(value: Any, name: str) -> int:
     return index
 
 
-def result(body: bytes, index: str | None) -> Result:
-    """Read the answer to a request for keys."""
+def result(body: bytes, index: int) -> Result:
+    """Read the answer to a request for keys; `index` is its header's."""
     answer = load(body)
     try:
         prev: dict[str, Any] = field(answer, "prevNode", {})
@@ -125,7 +137,7 @@ def result(body: bytes, index: str | None) -> Result:
             field(answer, "action", ""),
             _node(field(answer, "node", {}), is_top=True),
             _node(prev, is_top=True) if prev else None,
-            int(index) if index and index.isdecimal() else 0,
+            index,
         )
     except RecursionError:
         raise BadAnswer(BadAnswer.TOO_DEEP) from None
@@ -151,7 +163,7 @@ def _node(value: Any, *, is_top: bool = False) -> Node:
 
 def error(body: bytes) -> EtcdError:
     """Read an error of the key space."""
-    answer = _parsed(body)
+    answer = parsed(body)
     return EtcdError.of(
         field(answer, "errorCode", 0),
         field(answer, "message", ""),

@@ -12,49 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import socket
-import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-import yarl
-
-from pyetcdctl import dialling
 from pyetcdctl.answers import Member, Result
+from pyetcdctl.async_transport import AsyncTransport
 from pyetcdctl.client import (
     TIMEOUT_S,
     TOTAL_TIMEOUT_S,
     keys_result,
     plain_result,
-    server_failure,
 )
-from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
+from pyetcdctl.endpoints import DEFAULT, Ring
 from pyetcdctl.errors import (
-    BadAnswer,
-    BadRedirect,
+    ClientClosed,
     ClientError,
-    ClusterUnavailable,
-    ConnectionEnded,
     DeadlineExceeded,
-    DialFailed,
     EndpointFailed,
-    HeaderTimeout,
     NoEndpoints,
-    ReadFailed,
-    in_words,
 )
+from pyetcdctl.failover import Round
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
-from pyetcdctl.transport import (
-    BODY_BYTES_MAX,
-    COMMON_HEADERS,
-    REDIRECTS_MAX,
-    Answer,
-    check_index,
-    headers_of,
-)
+from pyetcdctl.transport import BODY_BYTES_MAX
 from pyetcdctl.watching import Change, Watch
 
 if TYPE_CHECKING:
@@ -63,8 +43,7 @@ if TYPE_CHECKING:
     from pyetcdctl.leases import AsyncLease
     from pyetcdctl.locking import AsyncLock
     from pyetcdctl.requests import Request
-
-_DIAL_S = 30.0
+    from pyetcdctl.transport import Answer
 
 
 class AsyncClient(
@@ -84,14 +63,14 @@ class AsyncClient(
         answer_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         """As Client's; a larger answer is BadAnswer. Raises BadEndpoint, BadTLS, BadCredentials."""
-        self._answer_bytes_max = answer_bytes_max
-        self._tls = tls or TLS()
-        self._tls.check()
+        tls = tls or TLS()
+        tls.check()
         self._ring = Ring(endpoints, luck)
-        self._authorization = dialling.basic(credentials) if credentials is not None else ""
         self._timeout_s = timeout_s
         self._total_timeout_s = total_timeout_s
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = AsyncTransport(
+            credentials=credentials, tls=tls, answer_bytes_max=answer_bytes_max
+        )
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -100,14 +79,13 @@ class AsyncClient(
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the connections, for good: watches and other waiting of it and of its twins end
+        with ClientClosed, and so does what is asked from now on.
+        """
+        await self._transport.close()
 
     def twin(self) -> AsyncClient:
         """Another client of the same cluster on the same connections; it need not be closed."""
-        self._open()
         other = copy.copy(self)
         other._ring = copy.copy(self._ring)
         return other
@@ -141,14 +119,20 @@ class AsyncClient(
         self._ring.replace(urls)
 
     async def watch(
-        self, key: str, *, recursive: bool = False, after_index: int | None = None
+        self,
+        key: str,
+        *,
+        recursive: bool = False,
+        after_index: int | None = None,
+        known: Result | None = None,
     ) -> AsyncIterator[Change]:
-        """Every change behind `after_index` (None: from now on), without gaps, for ever.
+        """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
+        or from now on, without gaps, for ever.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
         Change that says how things are (see watching).
         """
-        watch = Watch(key, recursive=recursive, after_index=after_index)
+        watch = Watch(key, recursive=recursive, after_index=after_index, known=known)
         while True:
             request = watch.request()
             try:
@@ -175,124 +159,21 @@ class AsyncClient(
         """Make a request at the endpoints, one after the other."""
         total_s = None if request.waits else self._total_timeout_s
         try:
-            async with asyncio.timeout(total_s):
-                return await self._walk(request)
+            async with asyncio.timeout(total_s) as limit:
+                with self._transport.heeding(limit):
+                    return await self._walk(request)
         except TimeoutError:
-            raise DeadlineExceeded from None
+            raise (ClientClosed if self._transport.is_closed else DeadlineExceeded) from None
 
     async def _walk(self, request: Request) -> Answer:
-        errors: list[ClientError] = []
-        for endpoint in self._ring.walk():
-            try:
-                answer = await self._exchange(endpoint, request)
-                if answer.status // 100 == 5:
-                    raise server_failure(endpoint.text, answer)
-            except EndpointFailed as error:
-                if request.one_shot:
-                    raise
-                errors.append(error)
-                continue
-            self._ring.pin(endpoint)
-            return answer
-        if not errors:
-            raise NoEndpoints
-        raise ClusterUnavailable(errors)
-
-    async def _exchange(self, endpoint: Endpoint, request: Request) -> Answer:
-        url = endpoint.url(request)
-        for _hop in range(REDIRECTS_MAX + 1):
-            try:
-                answer = await self._once(endpoint, url, request)
-            except aiohttp.ClientError as error:
-                raise _failure(endpoint, error) from None
-            if answer.status // 100 != 3:
-                return answer
-            if not answer.location:
-                raise BadRedirect("location header not set")
-            url = answer.location
-        raise BadRedirect("client: too many redirects")
-
-    async def _once(self, named: Endpoint, url: str, request: Request) -> Answer:
-        endpoint, target = dialling.split(url)
-        if endpoint.scheme not in ("http", "https"):
-            raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
-        # What yarl, aiohttp and the resolver would raise ValueError for is refused here.
-        dialling.check_host(endpoint)
-        dialling.port_of(endpoint)
         header_s = None if request.waits else self._timeout_s
-        asking = self._open().request(
-            request.method,
-            _url(endpoint, target),
-            data=None if request.body is None else request.body.encode("utf-8", "surrogateescape"),
-            headers={"Host": endpoint.host_header}
-            | headers_of(request, endpoint, self._authorization),
-            allow_redirects=False,
-            server_hostname=self._tls.server_name or None,
-        )
-        # The time-out is for the head alone: a body may take as long as the whole request may.
-        begun = time.monotonic()
-        try:
-            async with asyncio.timeout(header_s):
-                response = await asking
-        except TimeoutError:
-            if header_s is not None and time.monotonic() - begun >= header_s:
-                raise HeaderTimeout(named.text) from None
-            raise
-        async with response:
-            check_index(request, response.headers.get("X-Etcd-Index"))
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._answer_bytes_max:
-                    most = self._answer_bytes_max
-                    raise BadAnswer(f"client: the answer is larger than {most} bytes")
-        return Answer(
-            response.status,
-            response.reason or "",
-            response.headers.get("X-Etcd-Index"),
-            bytes(body),
-            response.headers.get("Location"),
-        )
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls.context(), limit=0),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_DIAL_S),
-                auto_decompress=False,
-                headers=COMMON_HEADERS,
-                skip_auto_headers=("Content-Type", "Accept"),
-                trust_env=False,
-            )
-        return self._session
-
-
-def _url(endpoint: Endpoint, target: str) -> yarl.URL:
-    """Where aiohttp is to go."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host or "localhost"
-    port = "" if endpoint.port is None else f":{endpoint.port}"
-    return yarl.URL(f"{endpoint.scheme}://{host}{port}{target}", encoded=True)
-
-
-def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
-    """What an error of aiohttp's is called."""
-    cause: Exception = error
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-    if isinstance(cause, ssl.SSLError):
-        return dialling.tls_failure(cause)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
-    if isinstance(cause, socket.gaierror):
-        return dialling.not_found(endpoint, cause)
-    if isinstance(cause, OSError) and isinstance(error, aiohttp.ClientConnectorError):
-        return DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
-    if isinstance(error, aiohttp.ServerTimeoutError):
-        return DialFailed(f"dial tcp {endpoint.address}: i/o timeout")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return ConnectionEnded("EOF")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return ConnectionEnded("unexpected EOF")
-    if isinstance(error, aiohttp.ClientOSError):
-        return ReadFailed(f"read: {in_words(error)}")
-    return EndpointFailed(f"net/http: {error}")
+        tour = Round(self._ring, request)
+        for endpoint in tour:
+            try:
+                answer = await self._transport.exchange(endpoint, request, header_s)
+            except EndpointFailed as error:
+                tour.failed(error)
+            else:
+                if tour.answered(endpoint, answer):
+                    return answer
+        raise tour.end()

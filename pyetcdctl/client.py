@@ -7,13 +7,12 @@
             ...
 
 Laws: a request goes round the endpoints until one answers, but one that must not happen twice
-(creating a key, removing one) is tried once: whoever asks for it learns that its outcome is
-unknown. The whole of a request takes `total_timeout_s` at most; a long poll waits for ever.
+(creating, removing, writing under a condition) only while nobody can have heard it: see failover.
+The whole of a request takes `total_timeout_s` at most; a long poll waits for ever.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -24,14 +23,11 @@ from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
     BadAnswer,
     ClientError,
-    ClusterUnavailable,
-    DeadlineExceeded,
     EndpointFailed,
     NoEndpoints,
-    NoLeader,
     Refused,
-    ServerFailed,
 )
+from pyetcdctl.failover import Round
 from pyetcdctl.requests import Request
 from pyetcdctl.surface import Surface
 from pyetcdctl.tls import TLS
@@ -84,7 +80,9 @@ class Client(Surface[Result, Member, list[Member], None]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: watches and other waiting, in whichever thread, end with
+        ClientClosed, and so does what is asked from now on.
+        """
         self._transport.close()
         self._open.close()
 
@@ -132,14 +130,20 @@ class Client(Surface[Result, Member, list[Member], None]):
     # -- what waits for ever ------------------------------------------------------------------
 
     def watch(
-        self, key: str, *, recursive: bool = False, after_index: int | None = None
+        self,
+        key: str,
+        *,
+        recursive: bool = False,
+        after_index: int | None = None,
+        known: Result | None = None,
     ) -> Iterator[Change]:
-        """Every change behind `after_index` (None: from now on), without gaps, for ever.
+        """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
+        or from now on, without gaps, for ever.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
         Change that says how things are (see watching).
         """
-        watch = Watch(key, recursive=recursive, after_index=after_index)
+        watch = Watch(key, recursive=recursive, after_index=after_index, known=known)
         while True:
             request = watch.request()
             try:
@@ -183,32 +187,17 @@ class Client(Surface[Result, Member, list[Member], None]):
         total_s = None if request.waits else self._total_timeout_s
         deadline = None if total_s is None else time.monotonic() + total_s
         patience = Patience(None if request.waits else self._timeout_s, deadline)
-        errors: list[ClientError] = []
-        for endpoint in self._ring.walk():
+        tour = Round(self._ring, request)
+        for endpoint in tour:
             try:
                 _ = patience.left_s
                 answer = self._transport.exchange(endpoint, request, patience)
-                if answer.status // 100 == 5:
-                    raise server_failure(endpoint.text, answer)
-            except (DeadlineExceeded, BadAnswer):
-                raise
             except EndpointFailed as error:
-                if request.one_shot:
-                    raise
-                errors.append(error)
-                continue
-            self._ring.pin(endpoint)
-            return answer
-        if not errors:
-            raise NoEndpoints
-        raise ClusterUnavailable(errors)
-
-
-def server_failure(endpoint: str, answer: Answer) -> EndpointFailed:
-    """What an HTTP 5xx is taken for."""
-    if answer.status in (500, 503):
-        return NoLeader(endpoint)
-    return ServerFailed(endpoint, answer.reason)
+                tour.failed(error)
+            else:
+                if tour.answered(endpoint, answer):
+                    return answer
+        raise tour.end()
 
 
 def keys_result(answer: Answer) -> Result:
@@ -224,6 +213,6 @@ def plain_result(request: Request, answer: Answer, read: Callable[[bytes], Any])
         return read(answer.body)
     message = f"unexpected status code {answer.status}"
     if request.explained is None or answer.status in request.explained:
-        with suppress(ValueError, KeyError, TypeError):
-            message = json.loads(answer.body)["message"]
-    raise Refused(str(message), answer.status)
+        with suppress(BadAnswer):
+            message = answers.field(answers.parsed(answer.body), "message", message)
+    raise Refused(message, answer.status)

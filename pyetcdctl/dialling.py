@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from pyetcdctl.tls import TLS
 
 _PORT_MAX: Final = 65535
-_DIAL_S: Final = 30.0
+DIAL_S: Final = 30.0
+_KEEPALIVE_S: Final = 30
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
@@ -63,7 +64,7 @@ def dial(endpoint: Endpoint, left_s: float | None, tls: TLS) -> Line:
     if endpoint.scheme not in _SCHEMES:
         raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
     check_host(endpoint)
-    limit_s = min(_DIAL_S, left_s) if left_s is not None else _DIAL_S
+    limit_s = min(DIAL_S, left_s) if left_s is not None else DIAL_S
     deadline = time.monotonic() + limit_s
     line = _connected(endpoint, deadline)
     if endpoint.scheme in ("https", "unixs"):
@@ -76,7 +77,7 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
     if endpoint.scheme in ("unix", "unixs"):
         return Line(_unix(endpoint, deadline), endpoint.host_header)
     host = endpoint.host_header
-    proxy = _proxy(endpoint)
+    proxy = proxy_of(endpoint)
     if proxy is None:
         return Line(_tcp(endpoint, deadline), host)
     try:
@@ -84,9 +85,9 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
     except DialFailed as error:
         raise DialFailed(f"proxyconnect tcp: {error}") from None
     if endpoint.scheme == "https":
-        _tunnel(sock, endpoint, proxy)
+        _tunnel(sock, endpoint, proxy, deadline)
         return Line(sock, host)
-    return Line(sock, host, f"http://{host}", _proxy_headers(proxy))
+    return Line(sock, host, f"http://{host}", proxy_headers(proxy))
 
 
 def check_host(endpoint: Endpoint) -> None:
@@ -135,10 +136,7 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # An idle long poll through a firewall that forgets connections must not hang for ever.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+            tune(sock)
         except OSError as error:
             sock.close()
             is_name = endpoint.host and not authority.is_address(endpoint.host)
@@ -147,6 +145,15 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
             continue
         return sock
     raise first or DialFailed(f"dial tcp: lookup {endpoint.host}: no such host")
+
+
+def tune(sock: socket.socket) -> None:
+    """Set what every TCP connection to a server has, with the times of Go's."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # An idle long poll through a firewall that forgets connections must not hang for ever.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
 
 
 def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
@@ -261,7 +268,8 @@ def _verification(error: ssl.SSLCertVerificationError) -> str:
 # -- proxies --------------------------------------------------------------------------------
 
 
-def _proxy(endpoint: Endpoint) -> Endpoint | None:
+def proxy_of(endpoint: Endpoint) -> Endpoint | None:
+    """The proxy that the environment names for an endpoint."""
     name = f"{endpoint.scheme}_proxy"
     text = os.environ.get(name.upper()) or os.environ.get(name)
     proxy = _proxy_url(text) if text else None
@@ -308,7 +316,8 @@ def _is_within(host: str, network: str) -> bool:
         return False
 
 
-def _proxy_headers(proxy: Endpoint) -> dict[str, str]:
+def proxy_headers(proxy: Endpoint) -> dict[str, str]:
+    """What a proxy is told besides."""
     if proxy.credentials is None:
         return {}
     return {"Proxy-Authorization": basic(proxy.credentials)}
@@ -331,13 +340,14 @@ def basic(credentials: tuple[str, str]) -> str:
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
-def _tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Endpoint) -> None:
+def _tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Endpoint, deadline: float) -> None:
     lines = [f"CONNECT {endpoint.address} HTTP/1.1", f"Host: {endpoint.address}"]
-    lines += [f"{name}: {value}" for name, value in _proxy_headers(proxy).items()]
+    lines += [f"{name}: {value}" for name, value in proxy_headers(proxy).items()]
     answer = b""
     try:
         sock.sendall("\r\n".join([*lines, "", ""]).encode())
         while b"\r\n\r\n" not in answer:
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
             piece = sock.recv(1)
             if not piece or len(answer) > 1 << 16:
                 raise ConnectionEnded("EOF")

@@ -25,6 +25,11 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def has_scheme(text: str) -> bool:
+    """Whether a URL says how it is to be gone to."""
+    return _SCHEME.match(text) is not None
+
+
 class Endpoint(NamedTuple):
     """One base URL in its parts; `text` is how it is printed."""
 

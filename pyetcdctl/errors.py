@@ -9,10 +9,12 @@
     |-- BadAnswer                  what came back is no answer of an etcd
     |-- IndexBehind                the member has not come to the index that is known already
     |-- BadEndpoint, BadTLS, BadText, BadCredentials   the client was told nonsense
+    |-- ClientClosed               the client was closed, before or meanwhile
     |-- NoEndpoints                the members publish no client URLs
     |-- DeadlineExceeded           the total time-out ran out
     |-- ClusterUnavailable         every endpoint failed; .errors says how each one did
     |-- EndpointFailed             one endpoint did, in a request that is tried at one only
+        |-- OutcomeUnknown         so did one that may have done what must not be done twice
         |-- DialFailed, ReadFailed, ConnectionEnded, HeaderTimeout,
             NoLeader, ServerFailed, BadRedirect, TLSFailed
 
@@ -153,6 +155,13 @@ class BadTLS(ClientError):
     """Certificates or keys that cannot be used."""
 
 
+class ClientClosed(ClientError):
+    """The client was closed: before it was asked, or while somebody waited for the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("client: it is closed")
+
+
 class NoEndpoints(ClientError):
     """The members publish no client URLs."""
 
@@ -168,7 +177,19 @@ class DeadlineExceeded(ClientError):
 
 
 class EndpointFailed(ClientError):
-    """One endpoint gave no usable answer."""
+    """One endpoint gave no usable answer; `may_be_heard`: whether it can have got the request."""
+
+    may_be_heard: bool = True
+
+
+class OutcomeUnknown(EndpointFailed):
+    """What must not be done twice may have been done: the request went out, and no answer came
+    back. `error` is why.
+    """
+
+    def __init__(self, error: EndpointFailed) -> None:
+        super().__init__(f"{error}: whether it has been done is not known")
+        self.error = error
 
 
 class DialFailed(EndpointFailed):

@@ -8,9 +8,9 @@ Laws:
 
 * The key has to be there. It is refreshed (`refresh=true`: the value stays, no watcher is woken)
   three times in a TTL, at whichever member answers, and oftener when nobody does.
-* It is lost when the server says that it is gone, or when the last refresh that succeeded was
-  sent a TTL ago. That is never later than the server lets it run out; what the machine slept
-  through counts.
+* It is lost when the server says that it is gone, when the client is closed, or when the last
+  refresh that succeeded was sent a TTL ago. That is never later than the server lets it run out;
+  what the machine slept through counts.
 * `on_lost` is called once, beside the program (Lease: in a thread of its own). A Lease that was
   lost is told by `check()` and at the end of its block.
 * Whoever ends it leaves the key to run out.
@@ -24,8 +24,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import requests
-from pyetcdctl.errors import ClientError, EtcdError, RaftFailed
+from pyetcdctl import arguments, requests
+from pyetcdctl.errors import ClientClosed, ClientError, EtcdError, RaftFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +61,8 @@ class Keeping:
 
     def __init__(self, key: str, ttl: int, alive_s: float) -> None:
         """`alive_s`: when the request was sent that the key has its TTL of."""
-        if ttl < 1:
-            raise ValueError(f"ttl is {ttl}, but has to be a whole number of seconds from 1 on")
+        arguments.text("key", key)
+        arguments.ttl(ttl)
         self.key = key
         self.ttl = ttl
         self.next_s = alive_s + ttl / REFRESHES
@@ -83,7 +83,9 @@ class Keeping:
         if not isinstance(outcome, ClientError):
             self._ends_s = sent_s + self.ttl
             self.next_s = sent_s + self.ttl / REFRESHES
-        elif isinstance(outcome, EtcdError) and not isinstance(outcome, RaftFailed):
+        elif isinstance(outcome, ClientClosed) or (
+            isinstance(outcome, EtcdError) and not isinstance(outcome, RaftFailed)
+        ):
             self.lost = LeaseLost(self.key, str(outcome))
         else:
             self._trouble = outcome

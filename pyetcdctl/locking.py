@@ -14,7 +14,9 @@ Laws:
 * A lock that is lost (see leases: never later than the server gives it to the next) is told at
   once by `on_lost`, by `check()`, and as LockLost at the end of the block. A waiter that loses
   its place queues again.
-* On the way out the key is removed. If nobody answers, it runs out by its TTL.
+* On the way out the key is removed. If nobody answers, it runs out by its TTL; also if an
+  AsyncClient was closed before, which an AsyncLock's release says by ClientClosed. (A Lock has
+  connections of its own.)
 * `index` grows from holder to holder: what the lock protects can refuse a smaller one.
 * Keys in the directory whose names are not numbers do not count.
 """
@@ -28,7 +30,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyetcdctl import requests
-from pyetcdctl.errors import ClientError, DeadlineExceeded, EtcdError
+from pyetcdctl.errors import ClientClosed, ClientError, DeadlineExceeded, EtcdError
 from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
 from pyetcdctl.turn import LockLost, Turn, as_lock, own_name
 
@@ -123,10 +125,14 @@ class Lock:
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.close()
-        if self._turn.key is not None:
-            _remove(self._asking, self._turn.key)
+        key = self._turn.key
         self._turn.lose()
-        self._asking.close()
+        asking, self._asking = self._asking, self._asking.twin()
+        try:
+            if key is not None:
+                _remove(asking, key)
+        finally:
+            asking.close()
 
     def _is_lost(self, turn: Turn) -> bool:
         if self._lease is None or self._lease.lost is None:
@@ -240,7 +246,8 @@ class AsyncLock:
     ) -> None:
         lost, block, self._block = self.lost, self._block, None
         is_ours = self._has_cancelled and block is not None and block.uncancel() == 0
-        await self.release()
+        with suppress(*((ClientClosed,) if kind is not None or lost is not None else ())):
+            await self.release()
         if kind is not None and issubclass(kind, asyncio.CancelledError) and is_ours:
             raise lost or asyncio.CancelledError from None
         if kind is None and lost is not None:
@@ -257,7 +264,8 @@ class AsyncLock:
                 left_s = turn.left_s(deadline_s, self._wait_s)
                 await self._step(turn, left_s)
         except BaseException:
-            await self.release()
+            with suppress(ClientClosed):
+                await self.release()
             raise
 
     async def release(self) -> None:
@@ -265,9 +273,10 @@ class AsyncLock:
         lease, self._lease = self._lease, None
         if lease is not None:
             await lease.close()
-        if self._turn.key is not None:
-            await _remove_async(self._asking, self._turn.key)
+        key = self._turn.key
         self._turn.lose()
+        if key is not None:
+            await _remove_async(self._asking, key)
 
     async def _is_lost(self, turn: Turn) -> bool:
         if self._lease is None or self._lease.lost is None:
@@ -333,13 +342,15 @@ async def _to_its_end(exchange: Coroutine[object, object, None]) -> None:
 
 def _remove(client: Client, key: str) -> None:
     """Remove a key; reading it in between finds an endpoint that answers."""
-    request = requests.delete(key)
+    request = requests.once(requests.delete(key))
     for _attempt in range(_REMOVALS_MAX):
         try:
             client.keys(request)
             return
         except EtcdError:
             return
+        except ClientClosed:
+            raise
         except ClientError:
             with suppress(ClientError):
                 client.get(key)
@@ -347,13 +358,15 @@ def _remove(client: Client, key: str) -> None:
 
 async def _remove_async(client: AsyncClient, key: str) -> None:
     """The same for an event loop."""
-    request = requests.delete(key)
+    request = requests.once(requests.delete(key))
     for _attempt in range(_REMOVALS_MAX):
         try:
             await client.keys(request)
             return
         except EtcdError:
             return
+        except ClientClosed:
+            raise
         except ClientError:
             with suppress(ClientError):
                 await client.get(key)

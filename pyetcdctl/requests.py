@@ -41,7 +41,9 @@ class Request(NamedTuple):
     query: str = ""
     body: str | None = None
     content_type: str = ""
-    # Tried at one endpoint only: it may have happened although the answer was lost.
+    # Must not happen twice: not made at another endpoint once it may have been heard (failover).
+    once: bool = False
+    # etcdctl's way to that: tried at one endpoint only.
     one_shot: bool = False
     # A long poll: silence is no failure.
     waits: bool = False
@@ -52,6 +54,16 @@ class Request(NamedTuple):
     accepts: tuple[int, ...] = ()
     # Statuses whose body says what is wrong, None for all.
     explained: tuple[int, ...] | None = None
+
+    @property
+    def data(self) -> bytes | None:
+        """The body as it is sent."""
+        return None if self.body is None else self.body.encode("utf-8", "surrogateescape")
+
+
+def once(request: Request) -> Request:
+    """The request as one that must not happen twice, although its answer may be lost."""
+    return request._replace(once=True, one_shot=False)
 
 
 def escape_path(path: str) -> str:
@@ -186,6 +198,8 @@ def plain(method: str, path: str, content: Any = None) -> Request:
     if content is None:
         return Request(method, path)
     body = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    if not is_text(body):
+        raise BadText(f"{body!r} cannot be sent: it has half of a surrogate pair in it")
     return Request(method, path, "", body, JSON)
 
 

@@ -1,7 +1,8 @@
 """What can be asked of a cluster, once for both clients.
 
-Laws: each method makes one request and hands it to `keys` or `plain`; whether that waits or gives
-something to await is the client's affair, and so are `ResultT` and its siblings.
+Laws: each method looks at its arguments, makes one request and hands it to `keys` or `plain`;
+whether that waits or gives something to await is the client's affair, and so are `ResultT` and its
+siblings.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pyetcdctl import answers, requests
+from pyetcdctl import answers, arguments, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
 
         `quorum`: as a majority knows it, not just the member that is asked.
         """
+        arguments.text("key", key)
         return self.keys(requests.get(key, recursive=recursive, sort=sorted, quorum=quorum))
 
     def set(
@@ -55,22 +57,28 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         prev_exist: bool | None = None,
     ) -> ResultT:
         """Write a key, to live for `ttl` s. With conditions: only if they hold (CompareFailed,
-        NodeExists, KeyNotFound).
+        NodeExists, KeyNotFound, and OutcomeUnknown if the answer was lost).
         """
-        return self.keys(
-            requests.put(
-                key,
-                value,
-                ttl=ttl,
-                prev_value=prev_value,
-                prev_index=prev_index,
-                prev_exist=prev_exist,
-                one_shot=prev_exist is False,
-            )
+        arguments.text("key", key)
+        arguments.text("value", value)
+        arguments.ttl(ttl)
+        arguments.condition(prev_value, prev_index)
+        request = requests.put(
+            key,
+            value,
+            ttl=ttl,
+            prev_value=prev_value,
+            prev_index=prev_index,
+            prev_exist=prev_exist,
         )
+        is_conditional = bool(prev_value or prev_index or prev_exist is not None)
+        return self.keys(requests.once(request) if is_conditional else request)
 
     def refresh(self, key: str, ttl: int, *, prev_value: str | None = None) -> ResultT:
         """Let a key live for `ttl` s more; its value stays and no watcher is woken."""
+        arguments.text("key", key)
+        arguments.ttl(ttl)
+        arguments.condition(prev_value, None)
         return self.keys(
             requests.put(key, None, ttl=ttl, prev_value=prev_value, prev_exist=True, refresh=True)
         )
@@ -80,6 +88,9 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
 
         It goes round the endpoints: if an answer is lost there may be two.
         """
+        arguments.text("directory", directory)
+        arguments.text("value", value)
+        arguments.ttl(ttl)
         return self.keys(requests.post(directory, value, ttl=ttl))
 
     def make_dir(
@@ -88,16 +99,10 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         """Create a directory (`prev_exist=False`), update one (True), or put an empty one in the
         place of a key (None).
         """
-        return self.keys(
-            requests.put(
-                key,
-                None,
-                ttl=ttl,
-                prev_exist=prev_exist,
-                directory=True,
-                one_shot=prev_exist is False,
-            )
-        )
+        arguments.text("key", key)
+        arguments.ttl(ttl)
+        request = requests.put(key, None, ttl=ttl, prev_exist=prev_exist, directory=True)
+        return self.keys(request if prev_exist is None else requests.once(request))
 
     def delete(
         self,
@@ -109,21 +114,20 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         prev_index: int | None = None,
     ) -> ResultT:
         """Remove a key; with `dir` an empty directory, with `recursive` whatever is there."""
-        return self.keys(
-            requests.delete(
-                key,
-                directory=dir,
-                recursive=recursive,
-                prev_value=prev_value,
-                prev_index=prev_index,
-            )
+        arguments.text("key", key)
+        arguments.condition(prev_value, prev_index)
+        request = requests.delete(
+            key, directory=dir, recursive=recursive, prev_value=prev_value, prev_index=prev_index
         )
+        return self.keys(requests.once(request))
 
     def wait(self, key: str, *, wait_index: int = 0, recursive: bool = False) -> ResultT:
         """Wait for one event at `wait_index` or later (0: from now on), for ever.
 
         Raises EventIndexCleared if the events from there on are not kept any more.
         """
+        arguments.text("key", key)
+        arguments.index("wait_index", wait_index)
         return self.keys(requests.wait(key, recursive=recursive, wait_index=wait_index))
 
     # -- members ------------------------------------------------------------------------------
@@ -138,14 +142,18 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
 
     def add_member(self, peer_urls: Sequence[str]) -> MemberT:
         """Add a member that is to be started now; its id is in the answer."""
+        arguments.texts("peer_urls", peer_urls)
         return self.plain(requests.add_member(peer_urls), _member)  # type: ignore[no-any-return]
 
     def remove_member(self, member_id: str) -> NothingT:
         """Remove a member; one that is removed already is no error."""
+        arguments.text("member_id", member_id)
         return self.plain(requests.remove_member(member_id), _nothing)  # type: ignore[no-any-return]
 
     def update_member(self, member_id: str, peer_urls: Sequence[str]) -> NothingT:
         """Give a member other peer URLs."""
+        arguments.text("member_id", member_id)
+        arguments.texts("peer_urls", peer_urls)
         request = requests.update_member(member_id, peer_urls)
         return self.plain(request, _nothing)  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""One request to one endpoint over a connection of its own or one that was kept (http.client).
+"""One request to one endpoint over a connection of its own or one that was kept (http1).
 
 Laws: every wait has an end, however slowly the other side speaks, except a long poll's. What goes
 wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never an OSError.
@@ -6,16 +6,19 @@ wrong is an EndpointFailed in Go's words (contract/etcdctl.md, section 8), never
 
 from __future__ import annotations
 
-import http.client
-import io
 import select
+import socket
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyetcdctl import dialling
+from pyetcdctl import dialling, http1, requests
+from pyetcdctl.endpoints import Endpoint, has_scheme
 from pyetcdctl.errors import (
     BadAnswer,
+    BadEndpoint,
     BadRedirect,
+    ClientClosed,
     ConnectionEnded,
     DeadlineExceeded,
     EndpointFailed,
@@ -24,25 +27,24 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
 
 # More than any answer of a server whose keys fit into its memory comfortably.
 BODY_BYTES_MAX: Final = 1 << 30
 REDIRECTS_MAX: Final = 10
-_CHUNK_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 1 << 16
+_INDEX_DIGITS_MAX: Final = 20
 
 
 class Answer(NamedTuple):
     """An answer with its body read."""
 
     status: int
-    reason: str
-    index: str | None  # type: ignore[assignment]
+    # Its X-Etcd-Index, 0 if it has none. (A tuple has an index() of its own.)
+    index: int  # type: ignore[assignment]
     body: bytes
     location: str | None = None
 
@@ -64,15 +66,37 @@ def headers_of(request: Request, endpoint: Endpoint, authorization: str) -> dict
     return headers
 
 
-def check_index(request: Request, index: str | None) -> None:
-    """Raise IndexBehind for an answer whose X-Etcd-Index is behind what the request knows."""
-    if index and index.isdecimal() and int(index) < request.known_index:
-        raise IndexBehind(int(index), request.known_index)
+def redirection(answer: Answer) -> str:
+    """The URL an answer sends to. Raises EndpointFailed if that leads nowhere."""
+    if not answer.location:
+        raise BadRedirect("location header not set")
+    try:
+        Endpoint.parse(answer.location)
+    except BadEndpoint:
+        raise BadRedirect(f"location header not valid URL: {answer.location}") from None
+    if not has_scheme(answer.location):
+        raise BadRedirect('unsupported protocol scheme ""')
+    return answer.location
+
+
+def index_of(header: str | None) -> int:
+    """What an X-Etcd-Index says, 0 if that is no index."""
+    is_number = header and header.isascii() and header.isdecimal()
+    if not header or not is_number or len(header) > _INDEX_DIGITS_MAX:
+        return 0
+    index = int(header)
+    return index if index < requests.UINT64 else 0
+
+
+def check_index(request: Request, index: int) -> None:
+    """Raise IndexBehind for an answer whose index is behind what the request knows."""
+    if 0 < index < request.known_index:
+        raise IndexBehind(index, request.known_index)
 
 
 class Patience(NamedTuple):
-    """How long to wait: for the head of an answer (s, None without end), and for all of it
-    (time.monotonic(), None without end).
+    """How long to wait: for the head of an answer, from the dialling on (s, None without end), and
+    for all of it (time.monotonic(), None without end).
     """
 
     header_s: float | None
@@ -87,6 +111,14 @@ class Patience(NamedTuple):
         if left_s <= 0:
             raise DeadlineExceeded
         return left_s
+
+    def head_by(self, request: Request) -> float | None:
+        """When the head has to be there, of a request that begins now; a long poll's only with the
+        whole. Raises DeadlineExceeded.
+        """
+        header_s = None if request.waits else self.header_s
+        limits_s = [limit_s for limit_s in (header_s, self.left_s) if limit_s is not None]
+        return time.monotonic() + min(limits_s) if limits_s else None
 
 
 class Transport:
@@ -106,31 +138,44 @@ class Transport:
         self._tls = tls
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
+        self._asked: set[_Connection] = set()
+        self._is_closed = False
 
     def fresh(self) -> Transport:
         """One like it, with connections of its own."""
         import copy
 
         other = copy.copy(self)
-        other._kept = {}
+        other._kept, other._asked = {}, set()
         return other
 
     def close(self) -> None:
-        """Close what was kept."""
+        """Close what was kept, for good; who waits for an answer in another thread is told."""
+        self._is_closed = True
+        for connection in [*self._asked]:
+            connection.interrupt()
         for connection in self._kept.values():
             connection.close()
         self._kept.clear()
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
-        """Send a request and read its answer, following redirections."""
+        """Send a request and read its answer, following redirections. Raises ClientClosed."""
+        if self._is_closed:
+            raise ClientClosed
+        try:
+            return self._followed(endpoint, request, patience)
+        except EndpointFailed:
+            if self._is_closed:
+                raise ClientClosed from None
+            raise
+
+    def _followed(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         url = endpoint.url(request)
         for _hop in range(REDIRECTS_MAX + 1):
             answer = self._once(endpoint, url, request, patience)
             if answer.status // 100 != 3:
                 return answer
-            if not answer.location:
-                raise BadRedirect("location header not set")
-            url = answer.location
+            url = redirection(answer)
         raise BadRedirect("client: too many redirects")
 
     def _once(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
@@ -139,45 +184,71 @@ class Transport:
         endpoint, target = dialling.split(url)
         key = f"{endpoint.scheme}://{endpoint.authority}"
         headers = COMMON_HEADERS | headers_of(request, endpoint, self._authorization)
+        head_by = patience.head_by(request)
         kept = self._kept.pop(key, None)
         if kept is not None and kept.is_over:
             kept.close()
             kept = None
-        connection = kept or self._dial(endpoint, patience)
+
+        def ask(connection: _Connection) -> Answer:
+            with self._busy(connection):
+                return connection.ask(target, request, headers, head_by, patience.deadline)
+
         try:
-            answer = connection.ask(target, request, headers, patience)
-        except _Silent:
-            connection.close()
-            _ = patience.left_s
-            raise HeaderTimeout(named.text) from None
-        except _Stale:
-            connection.close()
-            # A server may close what was kept while a request is on its way. One that changes
-            # something is not repeated: it may have been heard.
-            if kept is None or request.method != "GET":
-                raise ConnectionEnded("EOF") from None
-            connection = self._dial(endpoint, patience)
+            connection = kept or self._dial(endpoint, head_by)
             try:
-                answer = connection.ask(target, request, headers, patience)
-            except (_Silent, _Stale):
-                connection.close()
-                raise ConnectionEnded("EOF") from None
-            except BaseException:
-                connection.close()
-                raise
-        except BaseException:
+                answer = ask(connection)
+            except _Stale:
+                # A server may close what was kept while a request is on its way. One that changes
+                # something is not repeated: it may have been heard.
+                if kept is None or request.method != "GET":
+                    raise ConnectionEnded("EOF") from None
+                connection = self._dial(endpoint, head_by)
+                answer = ask(connection)
+        except _Stale:
+            raise ConnectionEnded("EOF") from None
+        except _Silent as silent:
+            _ = patience.left_s
+            failed = HeaderTimeout(named.text)
+            failed.may_be_heard = silent.may_be_heard
+            raise failed from None
+        if self._is_closed:
             connection.close()
-            raise
-        if connection.is_open:
+        elif connection.is_open:
             self._kept[key] = connection
         return answer
 
-    def _dial(self, endpoint: Endpoint, patience: Patience) -> _Connection:
-        return _Connection(dialling.dial(endpoint, patience.left_s, self._tls))
+    @contextmanager
+    def _busy(self, connection: _Connection) -> Iterator[_Connection]:
+        """One that is asked, and closed if something goes wrong with it."""
+        self._asked.add(connection)
+        try:
+            if self._is_closed:
+                raise ClientClosed
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._asked.discard(connection)
+
+    def _dial(self, endpoint: Endpoint, head_by: float | None) -> _Connection:
+        left_s = None if head_by is None else max(0.001, head_by - time.monotonic())
+        try:
+            return _Connection(dialling.dial(endpoint, left_s, self._tls))
+        except EndpointFailed as error:
+            if head_by is not None and time.monotonic() >= head_by:
+                raise _Silent(may_be_heard=False) from None
+            error.may_be_heard = False
+            raise
 
 
 class _Silent(Exception):
     """Nothing came in time."""
+
+    def __init__(self, *, may_be_heard: bool) -> None:
+        super().__init__()
+        self.may_be_heard = may_be_heard
 
 
 class _Stale(Exception):
@@ -188,9 +259,8 @@ class _Connection:
     """One connection, for one request after the other."""
 
     def __init__(self, line: dialling.Line) -> None:
-        self._http = http.client.HTTPConnection("", blocksize=_CHUNK_BYTES)
-        self._timed = _TimedSocket(line.socket)
-        self._http.sock = cast("socket.socket", self._timed)
+        self._socket = _TimedSocket(line.socket)
+        self._reader = http1.Reader(self._socket.receive)
         self._line = line
         self.is_open = True
 
@@ -201,93 +271,89 @@ class _Connection:
         poll.register(self._line.socket, select.POLLIN)
         return bool(poll.poll(0))
 
+    def interrupt(self) -> None:
+        """End it under whoever waits for an answer, in another thread."""
+        with suppress(OSError):  # the other side has ended it
+            # Not SSLSocket's own, which takes the TLS away from who is reading.
+            socket.socket.shutdown(self._line.socket, socket.SHUT_RDWR)
+
     def close(self) -> None:
         self.is_open = False
-        self._http.close()
         self._line.socket.close()
 
     def ask(
-        self, target: str, request: Request, headers: dict[str, str], patience: Patience
+        self,
+        target: str,
+        request: Request,
+        headers: dict[str, str],
+        head_by: float | None,
+        deadline: float | None,
     ) -> Answer:
         """Send and read; the connection is closed if the answer says so."""
         headers = {"Host": self._line.host, **self._line.headers, **headers}
-        body = None if request.body is None else request.body.encode("utf-8", "surrogateescape")
-        left_s = patience.left_s
-        limits_s = [s for s in (None if request.waits else patience.header_s, left_s) if s]
-        self._timed.until(min(limits_s) if limits_s else None)
+        if request.data is not None:
+            headers["Content-Length"] = str(len(request.data))
+        lines = [f"{request.method} {self._line.target(target)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        sent = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+        self._socket.until(head_by)
         try:
-            self._http.putrequest(
-                request.method, self._line.target(target), skip_host=True, skip_accept_encoding=True
-            )
-            for name, value in headers.items():
-                self._http.putheader(name, value)
-            if body is not None:
-                self._http.putheader("Content-Length", str(len(body)))
-            self._http.endheaders(body)
-            response = self._http.getresponse()
+            self._socket.send(sent + (request.data or b""))
+            head = http1.read_head(self._reader)
         except TimeoutError:
-            raise _Silent from None
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            raise _Silent(may_be_heard=True) from None
+        except (BrokenPipeError, ConnectionResetError):
             raise _Stale from None
-        except http.client.HTTPException as error:
-            raise _malformed(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
-        check_index(request, response.headers.get("X-Etcd-Index"))
-        return self._read(response, patience)
+        if head is None:
+            raise _Stale
+        check_index(request, index_of(head.get("x-etcd-index")))
+        return self._read(head, deadline)
 
-    def _read(self, response: http.client.HTTPResponse, patience: Patience) -> Answer:
-        self._timed.until(patience.left_s)
+    def _read(self, head: http1.Head, deadline: float | None) -> Answer:
+        self._socket.until(deadline)
         body = bytearray()
         try:
-            while chunk := response.read(_CHUNK_BYTES):
-                body += chunk
+            for piece in http1.read_body(self._reader, head):
+                body += piece
                 if len(body) > BODY_BYTES_MAX:
                     raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
         except TimeoutError:
             raise DeadlineExceeded from None
-        except (http.client.IncompleteRead, ConnectionResetError):
+        except ConnectionResetError:
             raise ConnectionEnded("unexpected EOF") from None
-        except http.client.HTTPException as error:
-            raise _malformed(error) from None
         except OSError as error:
             raise dialling.broken(error, self._line.socket) from None
-        if response.will_close:
+        if head.is_last or self._reader.has_more:
             self.close()
         return Answer(
-            response.status,
-            response.reason,
-            response.headers.get("X-Etcd-Index"),
-            bytes(body),
-            _location(response),
+            head.status, index_of(head.get("x-etcd-index")), bytes(body), head.get("location")
         )
 
 
-def _location(response: http.client.HTTPResponse) -> str | None:
-    """Where it sends us; http.client takes every byte of a header for a character."""
-    location = response.headers.get("Location")
-    return location and location.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def _malformed(error: http.client.HTTPException) -> EndpointFailed:
-    line = str(error).strip()
-    return EndpointFailed(
-        f'net/http: HTTP/1.x transport connection broken: malformed HTTP response "{line}"'
-    )
-
-
 class _TimedSocket:
-    """A socket for http.client whose time-out is for all that is read, not for each piece of it."""
+    """A socket whose time-out is for all that is read, not for each piece of it."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._deadline: float | None = None
 
-    def until(self, left_s: float | None) -> None:
-        """From now on, wait so long in all."""
-        self._deadline = None if left_s is None else time.monotonic() + left_s
+    def until(self, deadline: float | None) -> None:
+        """From now on, wait until then in all (time.monotonic(), None for ever)."""
+        self._deadline = deadline
 
-    def limit(self) -> None:
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._limit()
+        self._sock.sendall(data)
+
+    def receive(self) -> bytes:
+        """What has come, b"" at the end."""
+        self._limit()
+        return self._sock.recv(_PIECE_BYTES)
+
+    def _limit(self) -> None:
         """Let the next step wait only for what is left."""
         if self._deadline is None:
             self._sock.settimeout(None)
@@ -296,26 +362,3 @@ class _TimedSocket:
         if left_s <= 0:
             raise TimeoutError
         self._sock.settimeout(left_s)
-
-    def sendall(self, data: Any) -> None:
-        self.limit()
-        self._sock.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self, self._sock))
-
-    def close(self) -> None:
-        """The connection closes the socket itself."""
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, timed: _TimedSocket, sock: socket.socket) -> None:
-        super().__init__()
-        self._timed, self._sock = timed, sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._timed.limit()
-        return self._sock.recv_into(buffer)

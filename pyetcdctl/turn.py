@@ -11,7 +11,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import requests
+from pyetcdctl import arguments, requests
 from pyetcdctl.backoff import Backoff
 from pyetcdctl.errors import (
     PASSING,
@@ -46,6 +46,9 @@ class Turn:
     """One place in the queue, without I/O: what to ask next, and what an answer means."""
 
     def __init__(self, directory: str, value: str, ttl: int) -> None:
+        arguments.text("key", directory)
+        arguments.text("value", value)
+        arguments.ttl(ttl)
         self.directory = directory
         self._value = value
         self._ttl = ttl
@@ -83,8 +86,7 @@ class Turn:
             key, index = self._front
             return requests.wait(key, recursive=False, wait_index=index + 1)
         if self.key is None and not self._has_to_look:
-            request = requests.post(self.directory, self._value, ttl=self._ttl)
-            return request._replace(one_shot=True)
+            return requests.once(requests.post(self.directory, self._value, ttl=self._ttl))
         return requests.get(self.directory, recursive=False, sort=True, quorum=True)
 
     def lose(self) -> None:

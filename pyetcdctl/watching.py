@@ -7,7 +7,12 @@ Laws:
 * When the server keeps the events in between no longer (error 401), the subtree is read anew, from
   a quorum, and compared with what is known. What differs comes as one Change with the action
   "resync": `node` is the subtree as it is, `differences` one merged change for each node that came,
-  changed or went. If nothing differs there is nothing to tell.
+  changed or went; directories with something in them come with that. If nothing differs there is
+  nothing to tell.
+* Of a watch that was begun behind an index, known is what its events told. What was there at that
+  index, had no event, and went with one that is not kept is in nobody's memory: it is not in
+  `node`, and the first resync is told in any case. Who says with `known` what there was is told all
+  that went.
 * A member whose index is behind the last event's lags, or the cluster has begun anew, wiped or from
   a backup. A quorum is asked which it is: in the second case a resync is told in any case, and its
   index, the smaller one, is where the watch goes on from.
@@ -20,7 +25,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pyetcdctl import requests
+from pyetcdctl import arguments, requests
 from pyetcdctl.answers import Node, Result
 from pyetcdctl.backoff import Backoff
 from pyetcdctl.errors import (
@@ -45,17 +50,52 @@ class Change(NamedTuple):
     index: int  # type: ignore[assignment]
     differences: tuple[Change, ...] = ()
 
+    def apply(self, nodes: dict[str, Node]) -> None:
+        """Bring a picture of what is watched, nodes by their keys, to where this change leads.
+
+        A picture that is begun empty behind an index is whole from the first resync on.
+        """
+        if self.action == RESYNC:
+            nodes.clear()
+            nodes.update(self.node.by_key())
+        elif self.action in _GONE:
+            nodes.pop(self.node.key, None)
+            if self.node.dir:
+                below = f"{self.node.key}/"
+                for key in [key for key in nodes if key.startswith(below)]:
+                    del nodes[key]
+        else:
+            nodes[self.node.key] = self.node._replace(nodes=None)
+
 
 class Watch:
     """One watch: ask `request()`, tell `took()` how it went."""
 
-    def __init__(self, key: str, *, recursive: bool, after_index: int | None) -> None:
+    def __init__(
+        self,
+        key: str,
+        *,
+        recursive: bool,
+        after_index: int | None = None,
+        known: Result | None = None,
+    ) -> None:
+        """`known`: what a reading of the key said, recursive if this is; in the place of
+        `after_index`.
+        """
+        if known is not None and after_index is not None:
+            raise ValueError("known and after_index are given, but each says where to begin")
+        arguments.text("key", key)
+        if after_index is not None:
+            arguments.index("after_index", after_index)
         self._key = key
         self._recursive = recursive
         # The index of the last event that was told, None if it is not known yet where to begin.
-        self._index = after_index
-        # The subtree as told so far; None while nobody has read it.
-        self._known: dict[str, Node] | None = None
+        self._index = after_index if known is None else known.index
+        # The subtree as told so far, and whether that is all of it.
+        self._known: dict[str, Node] = {}
+        self._is_whole = known is not None
+        if known is not None:
+            self._known = self._watched(known.node).by_key()
         # Why the subtree has to be read anew.
         self._trouble: ClientError | None = None
         self._backoff = Backoff()
@@ -78,7 +118,7 @@ class Watch:
         if isinstance(outcome, ClientError):
             return self._failed(request, outcome)
         if not request.waits:
-            return self._read(outcome, self._flat(outcome.node))
+            return self._read(outcome)
         if outcome.node.modified_index <= (self._index or 0):
             self._trouble = BadAnswer(BadAnswer.STALE)
             self._backoff.failed()
@@ -88,7 +128,7 @@ class Watch:
 
     def _failed(self, request: requests.Request, error: ClientError) -> Change | None:
         if isinstance(error, KeyNotFound) and not request.waits:
-            return self._read(Result("get", Node(self._key), None, error.index), {})
+            return self._read(Result("get", Node(self._key), None, error.index))
         if isinstance(error, EventIndexCleared):
             self._trouble = error
             return None
@@ -99,65 +139,60 @@ class Watch:
         self._backoff.failed()
         return None
 
-    def _flat(self, node: Node) -> dict[str, Node]:
-        below = node.walk() if self._recursive else []
-        return {each.key: each._replace(nodes=None) for each in (node, *below)}
+    def _watched(self, node: Node) -> Node:
+        """Of what a reading said, what is watched: of a directory perhaps nothing below."""
+        return node if self._recursive else node._replace(nodes=None)
 
     def _event(self, event: Result) -> Change:
-        node = event.node
-        self._index = node.modified_index
-        if self._known is not None:
-            if event.action in _GONE or node.dir:
-                below = f"{node.key.rstrip('/')}/"
-                for key in [key for key in self._known if key.startswith(below)]:
-                    del self._known[key]
-            if event.action in _GONE:
-                self._known.pop(node.key, None)
-            elif self._recursive or node.key == self._key:
-                self._known[node.key] = node._replace(nodes=None)
-        return Change(event.action, node, event.prev_node, self._index)
+        self._index = event.node.modified_index
+        change = Change(event.action, event.node, event.prev_node, self._index)
+        change.apply(self._known)
+        return change
 
-    def _read(self, result: Result, now: dict[str, Node]) -> Change | None:
+    def _read(self, result: Result) -> Change | None:
         trouble, self._trouble = self._trouble, None
         since = self._index or 0
         has_begun_anew = 0 < result.index < since
         if isinstance(trouble, IndexBehind) and not has_begun_anew:
             return None  # the member lags: another one, or it later, has the events
-        before, self._known = self._known, now
+        node = self._watched(result.node)
+        before, self._known = self._known, node.by_key()
+        was_whole, self._is_whole = self._is_whole, True
         self._index = result.index if has_begun_anew else max(since, result.index)
         if trouble is None:
             return None
-        differences = _differences(before, now, 0 if has_begun_anew else since, self._index)
-        if not differences and before is not None and not has_begun_anew:
+        # What nobody has been told, and did not change either, was there before.
+        told_since = 0 if was_whole or has_begun_anew else since
+        differences = _differences(before, self._known, told_since, self._index)
+        if not differences and was_whole and not has_begun_anew:
             return None
-        return Change(RESYNC, result.node, None, self._index, differences)
+        return Change(RESYNC, node, None, self._index, differences)
 
 
 def _differences(
-    before: dict[str, Node] | None, now: dict[str, Node], since: int, index: int
+    before: dict[str, Node], now: dict[str, Node], since: int, index: int
 ) -> tuple[Change, ...]:
-    """What came, changed or went; what has changed behind an index if nobody knows what there was
-    before. Parents before their children.
+    """What went, came or changed: what was not known before counts if it has changed behind an
+    index. Parents before their children.
     """
-    known = before or {}
-    changed = [
-        Change("set", node, known.get(key), index)
-        for key, node in now.items()
-        if not node.dir
-        and (node.modified_index > since if before is None else _differs(known.get(key), node))
-    ]
+    parents = {key.rpartition("/")[0] for key in now}
     gone = [
-        Change("delete", Node(key, modified_index=index), node, index)
-        for key, node in known.items()
-        if key not in now
+        Change("delete", Node(key, dir=node.dir, modified_index=index), node, index)
+        for key, node in before.items()
+        if key not in now or now[key].dir != node.dir
+    ]
+    changed = [
+        Change("set", node, before.get(key), index)
+        for key, node in now.items()
+        if (_differs(before[key], node) if key in before else node.modified_index > since)
+        and not (node.dir and key in parents)
     ]
     return tuple(gone + changed)
 
 
-def _differs(before: Node | None, node: Node) -> bool:
+def _differs(before: Node, node: Node) -> bool:
     return (
-        before is None
-        or before.value != node.value
+        before.value != node.value
         or before.modified_index != node.modified_index
         or before.created_index != node.created_index
     )

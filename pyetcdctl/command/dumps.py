@@ -15,7 +15,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyetcdctl import requests
-from pyetcdctl.command.flags import TTL_MAX_S
+from pyetcdctl.arguments import TTL_MAX_S
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Result

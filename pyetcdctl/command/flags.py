@@ -21,9 +21,6 @@ TEXT: Final = "text"
 TEXTS: Final = "texts"
 DURATION: Final = "duration"
 
-TTL_MAX_S: Final = (1 << 63) // 1_000_000_000
-"""What a duration of Go can hold, in which servers count."""
-
 _ABSENT: Final[dict[str, Any]] = {BOOL: False, INT: 0, TEXT: "", DURATION: 0.0}
 
 _TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")

@@ -14,8 +14,8 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from pyetcdctl.arguments import TTL_MAX_S
 from pyetcdctl.command import flags, output, supervising
-from pyetcdctl.command.flags import TTL_MAX_S
 from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
 from pyetcdctl.command.supervising import ENDING, LOSS, Loss, heeded
 from pyetcdctl.errors import ClientError, in_words

@@ -249,7 +249,7 @@ def test_only_numbers_count() -> None:
 def test_an_unknown_creation_is_looked_for_and_made_again() -> None:
     """Goal: after a lost answer nobody believes to be in the queue. Method: the decision alone."""
     turn = Turn("/q", "v", 5)
-    assert turn.request().one_shot
+    assert turn.request().once
     turn.took(turn.request(), ClusterUnavailable([]))
     assert turn.request().method == "GET"
     turn.took(turn.request(), Result("get", Node("/q", dir=True), None, 9))

@@ -118,6 +118,40 @@ def test_nothing_is_told_of_nothing(server: Server) -> None:
         assert told(next(watch)) == ("set", "/w/b", "1")
 
 
+def test_what_went_is_told_to_who_began_behind_an_index(server: Server) -> None:
+    """Goal: who follows the differences, or applies the changes, ends with what the server has;
+    what was there before is told as gone to who says that it knew it. Method: an old key and one of
+    the watch's own events go while nobody asks, and the server forgets it.
+    """
+    with Client([server.url]) as client:
+        client.set("/w/old", "0")
+        known = client.get("/w", recursive=True)
+        index = client.set("/w/first", "1").index
+        watches = {
+            "index": client.watch("/w", recursive=True, after_index=known.index),
+            "known": client.watch("/w", recursive=True, known=known),
+        }
+        pictures: dict[str, dict[str, Node]] = {"index": {}, "known": known.node.by_key()}
+        for name, watch in watches.items():
+            change = next(watch)
+            assert (told(change), change.index) == (("set", "/w/first", "1"), index)
+            change.apply(pictures[name])
+        client.delete("/w/first")
+        client.delete("/w/old")
+        forget(client, server)
+        client.set("/w/last", "2")
+        gone = {}
+        for name, watch in watches.items():
+            change = next(watch)
+            assert change.action == RESYNC
+            gone[name] = [told(each) for each in change.differences]
+            change.apply(pictures[name])
+        assert gone["index"] == [("delete", "/w/first", ""), ("set", "/w/last", "2")]
+        assert sorted(gone["known"]) == sorted([("delete", "/w/old", ""), *gone["index"]])
+        there = client.get("/w", recursive=True).node.by_key()
+        assert pictures == {"index": there, "known": there}
+
+
 def client_set(url: str, key: str, value: str) -> None:
     """Set a key with a client of its own."""
     with Client([url]) as client:
@@ -232,6 +266,7 @@ def test_a_cluster_that_begins_anew(server: Server, client_kind: str) -> None:
     assert resync.index < start
     # The new key is in the resync, or comes behind it: once.
     assert [told(each) for each in (*resync.differences, *after)] == [
+        ("delete", "/w/dir/deep", ""),
         ("set", "/w/new", "2"),
         ("set", "/w/last", "3"),
     ]

@@ -1,0 +1,297 @@
+"""One request to one endpoint from an event loop, over connections that are kept (aiohttp).
+
+Laws: those of transport. What aiohttp raises leaves as the errors of `errors`, whatever it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import yarl
+
+from pyetcdctl import dialling, http1
+from pyetcdctl.errors import (
+    BadAnswer,
+    BadRedirect,
+    ClientClosed,
+    ConnectionEnded,
+    DialFailed,
+    EndpointFailed,
+    HeaderTimeout,
+    ReadFailed,
+    in_words,
+)
+from pyetcdctl.transport import (
+    BODY_BYTES_MAX,
+    COMMON_HEADERS,
+    REDIRECTS_MAX,
+    Answer,
+    check_index,
+    headers_of,
+    index_of,
+    redirection,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+    from types import SimpleNamespace
+
+    from pyetcdctl.endpoints import Endpoint
+    from pyetcdctl.requests import Request
+    from pyetcdctl.tls import TLS
+
+# Go's for all of a head.
+_LINE_BYTES_MAX: Final = 10 << 20
+_HEADERS_MAX: Final = 1 << 16
+
+
+class AsyncTransport:
+    """Sends requests; keeps connections to the endpoints for the next ones."""
+
+    def __init__(
+        self,
+        *,
+        credentials: tuple[str, str] | None = None,
+        tls: TLS,
+        answer_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
+        """A larger answer is BadAnswer. Raises BadCredentials."""
+        self._answer_bytes_max = answer_bytes_max
+        self._authorization = dialling.basic(credentials) if credentials is not None else ""
+        self._tls = tls
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._limits: set[asyncio.Timeout] = set()
+        self.is_closed = False
+
+    @contextmanager
+    def heeding(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Let this time-out run out, too, when the transport is closed."""
+        self._limits.add(limit)
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
+
+    async def close(self) -> None:
+        """Close the connections, for good."""
+        self.is_closed = True
+        # aiohttp lets who waits for an answer wait for ever.
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
+
+    async def exchange(
+        self, endpoint: Endpoint, request: Request, header_s: float | None
+    ) -> Answer:
+        """Send a request and read its answer, whose head has to come within `header_s` (None: at
+        some time), following redirections. Raises ClientClosed.
+        """
+        if self.is_closed:
+            raise ClientClosed
+        try:
+            return await self._followed(endpoint, request, header_s)
+        except EndpointFailed:
+            if self.is_closed:
+                raise ClientClosed from None
+            raise
+
+    async def _followed(
+        self, endpoint: Endpoint, request: Request, header_s: float | None
+    ) -> Answer:
+        url = endpoint.url(request)
+        for _hop in range(REDIRECTS_MAX + 1):
+            answer = await self._once(endpoint, url, request, header_s)
+            if answer.status // 100 != 3:
+                return answer
+            url = redirection(answer)
+        raise BadRedirect("client: too many redirects")
+
+    async def _once(
+        self, named: Endpoint, url: str, request: Request, header_s: float | None
+    ) -> Answer:
+        endpoint, target = dialling.split(url)
+        _check(endpoint)
+        proxy = dialling.proxy_of(endpoint)
+        headers = {"Host": endpoint.host_header}
+        for_proxy = {} if proxy is None else dialling.proxy_headers(proxy)
+        if endpoint.scheme == "http":  # else it is told when it is asked for a tunnel
+            headers |= for_proxy
+        headers |= headers_of(request, endpoint, self._authorization)
+        asking = self._session(endpoint).request(
+            request.method,
+            _url(endpoint, target),
+            data=request.data,
+            headers=headers,
+            allow_redirects=False,
+            server_hostname=self._tls.server_name or None,
+            proxy=None if proxy is None else _url(proxy, "/"),
+            proxy_headers=for_proxy,
+            trace_request_ctx=(sent := asyncio.Event()),
+        )
+        try:
+            async with await _head(named, asking, header_s) as response:
+                return await _read(request, response, self._answer_bytes_max)
+        except aiohttp.ClientError as error:
+            failed = _failure(proxy or endpoint, error)
+            failed.may_be_heard = sent.is_set()
+            raise failed from None
+        except HeaderTimeout as failed:
+            failed.may_be_heard = sent.is_set()
+            raise
+
+    def _session(self, endpoint: Endpoint) -> aiohttp.ClientSession:
+        """The one whose connections lead there: one for TCP, one for each Unix socket."""
+        path = endpoint.host_header if endpoint.scheme == "unix" else ""
+        if path not in self._sessions:
+            self._sessions[path] = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(path, limit=0)
+                if path
+                else aiohttp.TCPConnector(
+                    ssl=self._tls.context(), limit=0, socket_factory=_tuned_socket
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=dialling.DIAL_S),
+                auto_decompress=False,
+                headers=COMMON_HEADERS,
+                skip_auto_headers=("Content-Type", "Accept"),
+                trust_env=False,
+                middlewares=(_sent_once,),
+                trace_configs=[_tracing()],
+                max_line_size=_LINE_BYTES_MAX,
+                max_field_size=_LINE_BYTES_MAX,
+                max_headers=_HEADERS_MAX,
+            )
+        return self._sessions[path]
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Sets the event that a request has with it when its head goes out."""
+
+    async def going(_session: object, context: SimpleNamespace, _head: object) -> None:
+        context.trace_request_ctx.set()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(going)
+    return tracing
+
+
+def _tuned_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    sock = socket.socket(*address[:3])
+    dialling.tune(sock)
+    return sock
+
+
+async def _head(
+    named: Endpoint, asking: Awaitable[aiohttp.ClientResponse], header_s: float | None
+) -> aiohttp.ClientResponse:
+    # The time-out is for the head alone: a body may take as long as the whole request may.
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(header_s):
+            return await asking
+    except TimeoutError:
+        if header_s is not None and time.monotonic() - begun >= header_s:
+            raise HeaderTimeout(named.text) from None
+        raise
+    except _Unanswered as unanswered:
+        raise unanswered.error from None
+
+
+class _Unanswered(Exception):
+    """A connection that ended before an answer came; no error of aiohttp's, see _sent_once."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending PUT and DELETE a second time when a connection ends unanswered:
+    they may have been heard. It does so for errors of its own alone.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise _Unanswered(error) from error
+
+
+def _check(endpoint: Endpoint) -> None:
+    """Refuse what yarl, aiohttp and the resolver would raise ValueError for."""
+    try:
+        if endpoint.scheme not in ("http", "https", "unix"):
+            raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
+        dialling.check_host(endpoint)
+        if endpoint.scheme != "unix":
+            dialling.port_of(endpoint)
+    except EndpointFailed as error:
+        error.may_be_heard = False
+        raise
+
+
+async def _read(request: Request, response: aiohttp.ClientResponse, bytes_max: int) -> Answer:
+    index = index_of(response.headers.get("X-Etcd-Index"))
+    check_index(request, index)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > bytes_max:
+            raise BadAnswer(f"client: the answer is larger than {bytes_max} bytes")
+    location = response.headers.get("Location")
+    return Answer(response.status, index, bytes(body), location)
+
+
+def _url(endpoint: Endpoint, target: str) -> yarl.URL:
+    """Where aiohttp is to go."""
+    if endpoint.scheme == "unix":
+        return yarl.URL(f"http://localhost{target}", encoded=True)
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host or "localhost"
+    port = "" if endpoint.port is None else f":{endpoint.port}"
+    return yarl.URL(f"{endpoint.scheme}://{host}{port}{target}", encoded=True)
+
+
+def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
+    """What an error of aiohttp's is called; `endpoint`: who was dialled."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, ssl.SSLError):
+        return dialling.tls_failure(cause)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _dial_failure(endpoint, error)
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return DialFailed(f"dial tcp {endpoint.address}: i/o timeout")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return ConnectionEnded("EOF")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return ConnectionEnded("unexpected EOF")
+    if isinstance(error, aiohttp.ClientOSError):
+        return ReadFailed(f"read: {in_words(error)}")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return EndpointFailed(f"{error.status} {error.message}")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return http1.broken(" ".join(error.message.split()))
+    return http1.broken(error)
+
+
+def _dial_failure(endpoint: Endpoint, error: aiohttp.ClientConnectorError) -> DialFailed:
+    cause = error.os_error
+    if isinstance(cause, socket.gaierror):
+        failed = dialling.not_found(endpoint, cause)
+    elif endpoint.scheme == "unix":
+        failed = DialFailed(f"dial unix {endpoint.host_header}: connect: {in_words(cause)}")
+    else:
+        failed = DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
+    is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+    return DialFailed(f"proxyconnect tcp: {failed}") if is_proxy else failed

@@ -4,6 +4,8 @@ Laws:
 
 * append -> send -> fdatasync -> promise -> commit -> apply -> reply. Nothing is promised to another
   member, applied or answered above the index up to which the journal is known to be on disk.
+* Clients are answered before followers hear that what they wrote is committed; that waits for one
+  round of the event loop, and for none if an append takes it along.
 * No engine turn happens while something appended is not yet synced.
 * All that came in during a turn shares one sync. With other members to tell, it begins one turn
   later, so that network and disk work at the same time. It runs on the event loop, which on a fast
@@ -163,6 +165,7 @@ class Driver(Generic[ReplyT]):
         self._handed_over: asyncio.Future[None] | None = None
 
         self._turn_due = False
+        self._commits_due = False
         # Something happened besides proposals, so that the engine may have come to something new.
         self._news = True
         self._sync_due = False
@@ -353,6 +356,16 @@ class Driver(Generic[ReplyT]):
                     self._traffic.sent(_size_bytes(message))
                 else:
                     self._traffic.failed(member)
+        if self._engine.leading.owes_commits and not self._commits_due:
+            # Behind the answers that the last turn has given.
+            self._commits_due = True
+            self._loop.call_soon(self._send_commits)
+
+    def _send_commits(self) -> None:
+        self._commits_due = False
+        if not self._stopped:
+            self._guarded(self._engine.leading.send_commits)
+            self._send_out()
 
     def _release(self) -> None:
         """Everything is on disk: what promises something may leave."""

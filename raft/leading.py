@@ -32,7 +32,6 @@ class Leading:
         self._election_ns = election_ns
         self._progress: dict[int, Progress] = {}
         self._sent_index = 0
-        self._sent_commit = 0
         # Some follower lacks what was sent before.
         self._lagging = False
         self._next_beat_ns = 0
@@ -102,7 +101,6 @@ class Leading:
         self._transfer = None
         self._round_answers = set()
         self._sent_index = self._log.last_index
-        self._sent_commit = 0
         self._next_beat_ns = 0
         for member in self._desk.others:
             self._admit(member)
@@ -113,28 +111,38 @@ class Leading:
             self._beat(member)
 
     def send_appends(self) -> None:
-        """As a leader, send what was appended, and what is committed, to those who lack it."""
+        """As a leader, send what was appended to those who lack it."""
+        last_index = self._log.last_index
+        if not self._core.is_leader or not (last_index > self._sent_index or self._lagging):
+            return
+        self._sent_index, self._lagging = last_index, False
+        # The core sends everyone it thinks reachable something, be it an empty append.
+        for member in self._desk.others:
+            lacks = self._core.next_index(member) <= last_index
+            if not (lacks and self._of(member).may_send):
+                self._core.set_reachable(member, reachable=False)
+        self._core.send_appends()
+        for member in self._desk.others:
+            self._admit(member)
+
+    @property
+    def owes_commits(self) -> bool:
+        """Whether some follower was not told yet of all that is committed."""
+        commit = self._core.commit_index
+        return self._core.is_leader and any(
+            self._of(member).told_commit < commit for member in self._desk.others
+        )
+
+    def send_commits(self) -> None:
+        """As a leader, tell those of the commit index whom no append has told of it."""
         if not self._core.is_leader:
             return
-        last_index, commit = self._log.last_index, self._core.commit_index
-        told: set[int] = set()
-        if last_index > self._sent_index or self._lagging:
-            self._sent_index, self._lagging = last_index, False
-            # The core sends everyone it thinks reachable something, be it an empty append.
-            for member in self._desk.others:
-                lacks = self._core.next_index(member) <= last_index
-                if lacks and self._of(member).may_send:
-                    told.add(member)
-                else:
-                    self._core.set_reachable(member, reachable=False)
-            self._core.send_appends()
-            for member in self._desk.others:
-                self._admit(member)
-        if commit > self._sent_commit:
-            notice = Commit(self._core.term, commit)
-            untold = [member for member in self._desk.others if member not in told]
-            self._desk.outbox.extend((member, notice) for member in untold)
-        self._sent_commit = commit
+        notice = Commit(self._core.term, self._core.commit_index)
+        for member in self._desk.others:
+            progress = self._of(member)
+            if progress.told_commit < notice.commit:
+                progress.told_commit = notice.commit
+                self._desk.outbox.append((member, notice))
 
     def restart(self, member: int) -> None:
         """Find out anew what a follower has."""
@@ -172,6 +180,7 @@ class Leading:
         size_bytes = sum(len(data) for data, _index, _term in entries)
         last_index = entries[-1][1] if entries else append.prev_index
         progress.sent(append.prev_index, last_index, size_bytes, self._clock.monotonic_ns())
+        progress.told_commit = append.commit
         if not progress.may_send:
             self._core.set_reachable(member, reachable=False)
 

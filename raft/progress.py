@@ -25,12 +25,22 @@ INSTALLING: Final = "StateSnapshot"
 class Progress:
     """One follower of a leader."""
 
-    __slots__ = ("_in_flight", "_in_flight_bytes", "_probed", "_sent_ns", "probe_index", "state")
+    __slots__ = (
+        "_in_flight",
+        "_in_flight_bytes",
+        "_probed",
+        "_sent_ns",
+        "probe_index",
+        "state",
+        "told_commit",
+    )
 
     def __init__(self) -> None:
         self.state = PROBING
         # The entry before the latest probe.
         self.probe_index = 0
+        # The commit index that it was sent last.
+        self.told_commit = 0
         self._probed = False
         # (last index, bytes) of appends that have no answer yet.
         self._in_flight: deque[tuple[int, int]] = deque()

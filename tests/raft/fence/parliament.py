@@ -294,6 +294,7 @@ class Parliament:
             if command(data):
                 applied.append(command(data))
         engine.leading.send_appends()
+        engine.leading.send_commits()
         self._ship(member)
         return applied
 

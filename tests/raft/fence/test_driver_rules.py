@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -491,3 +492,41 @@ async def test_the_leader_logs_the_time_while_it_matters() -> None:
             await house[B].ticked()
         await house.same()
         assert house[A].has(b"time") == 3
+
+
+async def test_clients_are_answered_before_followers_hear_of_it() -> None:
+    """Goal: a client of the leader does not wait for messages to followers that change nothing for
+    it; each follower is told once, at once, and not at all if an append takes it along. Method: the
+    order of the answer and of what is sent; then a write in the turn that commits another one.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        told: list[str] = []
+        carry = house.carry
+
+        def listened(sender: int, receiver: int, message: Message) -> bool:
+            if sender == A and isinstance(message, Append | Commit) and message.commit > known:
+                told.append(type(message).__name__)
+            return carry(sender, receiver, message)
+
+        known = house[A].commit_index
+        with mock.patch.object(house, "carry", listened):
+            written = house[A].propose(b"k1")
+            written.add_done_callback(lambda _done: told.append("answer"))
+            await within(written)
+            await until(lambda: len(told) == 3, "the followers are told")
+            assert told == ["answer", "Commit", "Commit"]
+            await house.same()
+
+            told.clear()
+            known = house[A].commit_index
+            house.hold((B, A), (C, A))
+            house[A].propose(b"k2")
+            await until(lambda: "Appended" in house.kinds(B, A), "B has it")
+            house[A].propose(b"k3")
+            house.deliver(B, A)
+            house.flow()
+            await until(lambda: len(told) == 4, "the followers are told")
+            await house.same()
+            assert told == ["Append", "Append", "Commit", "Commit"]

@@ -7,13 +7,11 @@ Laws:
 
 * Two births of one member mean that what it had under the first one is gone. Who is unknown by its
   own birth, and known by another one, ends; so does who knows another member by a birth of before,
-  if the others have gone on with a later one.
-* A founder that has nothing and never voted does not know whether it is new or has forgotten. It
-  helps nobody to lead who may lack what it acknowledged: only who has nothing either (they found a
-  cluster together), or who has seen the cluster begin without it: a majority is on record, and it
-  is not one of them. Where no majority has come without it, it may have been there. (Of an even
-  number nobody has to wait: a majority that lacks an entry, and of whose members one has forgotten
-  it, is one member short.) One that joins was added by others, and waits for nobody either.
+  if the others have gone on with a later one. Two that know different births of a third one are of
+  two histories, and have nothing to say to each other.
+* Who has seen a cluster begin without a founder, with a majority on record that it is none of, need
+  not fear that this founder has forgotten something (see `candidacy`). Where no majority has come
+  without it, it may have been there.
 
 Both are more than Raft asks for, which takes disks for eternal; see docs/adr/0004.
 """
@@ -25,7 +23,7 @@ from typing import TYPE_CHECKING
 from raft.errors import Contradicted, DataLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from raft.records import Identity
 
@@ -37,32 +35,49 @@ class Births:
         self._identity = identity
         self._birth_of = birth_of
 
-    @property
-    def shown(self) -> int:
-        """Our own birth, once we are known by it."""
-        birth = self._identity.birth
-        return birth if self._birth_of(self._identity.member_id) == birth else 0
+    def shown(self, members: Iterable[int]) -> dict[int, int]:
+        """Those on record of these members and of ourselves; ours only if it is our own."""
+        me = self._identity
+        births = {member: self._birth_of(member) for member in (*members, me.member_id)}
+        if births[me.member_id] != me.birth:
+            del births[me.member_id]
+        return {member: birth for member, birth in births.items() if birth}
 
-    def known(self, member: int) -> int:
-        """A member's birth."""
-        return self._birth_of(member)
+    def contradiction(self, member: int, shown: Mapping[int, int]) -> int:
+        """Of whom, besides us and itself, a member knows another birth than we do; 0 for nobody, or
+        if one of us two is known to the other by another one: that ends one of us.
+        """
+        if self._knows_us_otherwise(shown) or self._is_another(member, shown):
+            return 0
+        for other in sorted(shown.keys() - {member, self._identity.member_id}):
+            if self._birth_of(other) not in (0, shown[other]):
+                return other
+        return 0
 
-    def compare(self, member: int, shown: int, knows_us: int) -> None:
-        """Hear what a member shows of itself and knows of us; raises DataLost or Contradicted."""
-        if knows_us not in (0, self._identity.birth) and not self.shown:
+    def compare(self, member: int, shown: Mapping[int, int]) -> None:
+        """Hear what a member knows of itself and of us; raises DataLost or Contradicted."""
+        is_on_record = self._birth_of(self._identity.member_id) == self._identity.birth
+        if self._knows_us_otherwise(shown) and not is_on_record:
             raise DataLost(
                 f"peer {member:x} knows that this member was started before, and its data of then"
                 " is not here"
             )
-        if shown and self.known(member) not in (0, shown):
+        if self._is_another(member, shown):
             raise Contradicted(
                 f"peer {member:x} has lost the data by which this member knows it, and others have"
                 " gone on without: what they lack may be in this member's data directory alone:"
                 " keep it"
             )
 
+    def _knows_us_otherwise(self, shown: Mapping[int, int]) -> bool:
+        me = self._identity
+        return shown.get(me.member_id, me.birth) != me.birth
+
+    def _is_another(self, member: int, shown: Mapping[int, int]) -> bool:
+        known = self._birth_of(member)
+        return known not in (0, shown.get(member, known))
+
     def began_without(self, member: int, voters: frozenset[int]) -> bool:
-        """Whether the voters can have got along without this member, as far as is on record."""
+        """Whether a majority of the voters is on record, and this member is not."""
         known = sum(self._birth_of(voter) != 0 for voter in voters)
-        is_enough = 2 * known > len(voters) or len(voters) % 2 == 0
-        return is_enough and not self._birth_of(member)
+        return not self._birth_of(member) and 2 * known > len(voters)

@@ -46,7 +46,7 @@ from raft.proposals import Intake, Proposals
 from raft.reads import Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from raft.births import Births
     from raft.clock import Clock, ClusterClock
@@ -304,15 +304,15 @@ class Driver(Generic[ReplyT]):
             self._guarded(self._receive, member, message)
             self.wake()
 
-    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
+    def connected(self, member: int, *, births: Mapping[int, int]) -> None:
         if not self._stopped:
             self._news = True
-            self._guarded(self._greet, member, birth, knows_us)
+            self._guarded(self._greet, member, births)
             self.wake()
 
-    def _greet(self, member: int, birth: int, knows_us: int) -> None:
+    def _greet(self, member: int, births: Mapping[int, int]) -> None:
         """Begin to talk with a member, unless one of us remembers what the other has lost."""
-        self._births.compare(member, birth, knows_us)
+        self._births.compare(member, births)
         self._engine.connected(member)
 
     def disconnected(self, member: int) -> None:

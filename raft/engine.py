@@ -143,6 +143,7 @@ class Engine:
         """Messages can get through to a member; what was on its way before is lost."""
         self.desk.reachable.add(member)
         self.leading.restart(member)
+        self._candidacy.introduce(member)
         self._after()
 
     def disconnected(self, member: int) -> None:
@@ -208,7 +209,7 @@ class Engine:
             case "append_entries":
                 self.leading.install(member)
             case "response_vote":
-                self.desk.held.append((member, Vote(message["term"], True, False)))
+                self._candidacy.grant(member, message["term"])
             case "request_vote" if member != NOBODY:
                 self._candidacy.ask(member, message)
             case "next_node_idx" | "request_vote":

@@ -4,6 +4,8 @@ Laws:
 
 * An append is cut down to what we do not have before the core sees it, a conflict is resolved here,
   and neither the answer nor the commit index exceeds what was verified against the leader [S1].
+* Entries of one index and term are one entry. Where two that lead one term have made two of them,
+  since somebody voted for both without knowing, that is found out and not built upon.
 * A follower that does not have what it acknowledged ends; with less than a majority of promises
   that are remembered, nothing that was acknowledged would be safe.
 """
@@ -73,19 +75,19 @@ class Following:
                 (member, Appended(self._core.term, hint, ok=False, prev=message.prev_index))
             )
             return
+        if message.prev_check and log.check(prev) not in (0, message.prev_check):
+            raise _contradicted(member, prev)
         known = 0
         while known < len(entries) and log.holds(entries[known][1], entries[known][2]):
+            if log.differs(entries[known][1], entries[known][0]):
+                raise _contradicted(member, entries[known][1])
             known += 1
         new = entries[known:]
         if new:
             if not self._has_room(sum(len(data) + EXTRA_BYTES for data, _index, _term in new)):
                 return  # the leader tries again
             if new[0][1] <= self._core.commit_index:
-                raise Contradicted(
-                    f"member {member:x} leads without entry {new[0][1]}, which was committed here:"
-                    " other members have lost data, and what they lack may be in this member's data"
-                    " directory alone: keep it"
-                )
+                raise _contradicted(member, new[0][1])
             if new[0][1] <= log.last_index:
                 log.truncate(new[0][1])
         self._verified = (self._core.term, max(self._verified_in(self._core.term), upto))
@@ -126,3 +128,10 @@ class Following:
 
     def _verified_in(self, term: int) -> int:
         return self._verified[1] if self._verified[0] == term else 0
+
+
+def _contradicted(leader: int, index: int) -> Contradicted:
+    return Contradicted(
+        f"member {leader:x} leads without entry {index} as it is here: other members have lost"
+        " data, and what they lack may be in this member's data directory alone: keep it"
+    )

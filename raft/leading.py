@@ -174,6 +174,7 @@ class Leading:
             message["prevLogTerm"],
             message["commit_index"],
             entries,
+            self._log.check(message["prevLogIdx"]),
         )
         self._desk.outbox.append((member, append))
         progress = self._of(member)

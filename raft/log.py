@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
+from crc32c import crc32c
 from pysyncobj.journal import Journal as PySyncObjJournal
 
 from raft import batch
@@ -56,6 +57,8 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         self._totals: list[int] = []
         self._total = commands_before
         self.size_bytes = 0
+        # Index, term and checksum of the entry that was asked for last.
+        self._checked = (0, 0, 0)
         for entry in entries:
             self._remember(entry)
             self._notice(entry)
@@ -105,6 +108,19 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     def holds(self, index: int, term: int) -> bool:
         """Whether the entry is there with this term."""
         return self.first_index <= index <= self.last_index and self.term_at(index) == term
+
+    def check(self, index: int) -> int:
+        """The CRC-32C of an entry's data; 0 for what is not held any more."""
+        if not self.first_index < index <= self.last_index:
+            return 0
+        data, _index, term = self.entries[index - self.first_index]
+        if self._checked[:2] != (index, term):
+            self._checked = index, term, crc32c(data)
+        return self._checked[2]
+
+    def differs(self, index: int, data: bytes) -> bool:
+        """Whether an entry that is held has other data."""
+        return index > self.first_index and self.entries[index - self.first_index][0] != data
 
     def agreement_hint(self, index: int, term: int) -> int:
         """The highest index not above `index` whose entry may be in a log that has `term` there."""

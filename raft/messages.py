@@ -26,13 +26,17 @@ PART_BYTES_MAX: Final = 256 << 10
 
 
 class Append(msgspec.Struct, tag="append", array_like=True, frozen=True, gc=False):
-    """The leader's entries (data, index, term) that follow the entry `prev_index`, `prev_term`."""
+    """The leader's entries (data, index, term) that follow the entry `prev_index`, `prev_term`.
+
+    `prev_check`: the CRC-32C of that entry's data, 0 where it is not known.
+    """
 
     term: int
     prev_index: int
     prev_term: int
     commit: int
     entries: list[tuple[bytes, int, int]]
+    prev_check: int = 0
 
 
 class Appended(msgspec.Struct, tag="appended", array_like=True, frozen=True, gc=False):
@@ -88,11 +92,17 @@ class AskVote(msgspec.Struct, tag="ask-vote", array_like=True, frozen=True, gc=F
 
 
 class Vote(msgspec.Struct, tag="vote", array_like=True, frozen=True, gc=False):
-    """The answer: granted for `term`, or refused by someone who is at `term`."""
+    """The answer: granted for `term`, or refused by someone who is at `term`.
+
+    `untried`: by a founder with nothing, who might have forgotten something. `has_data`: who
+    refuses has more than what a founder begins with.
+    """
 
     term: int
     granted: bool
     pre: bool
+    untried: bool = False
+    has_data: bool = False
 
 
 class TimeoutNow(msgspec.Struct, tag="timeout-now", array_like=True, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from raft.batch import Peer
     from raft.messages import Message
@@ -27,11 +27,10 @@ class Listener(Protocol):
     def received(self, member: int, message: Message) -> None:
         """A message from a member; any id of this cluster that was not removed."""
 
-    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
+    def connected(self, member: int, *, births: Mapping[int, int]) -> None:
         """Messages can be exchanged with the member from now on.
 
-        `birth`: by which it says it is known, `knows_us`: by which it knows us; 0: by none (see
-        `raft.births`).
+        `births`: those that it has on record, by member (see `raft.births`).
         """
 
     def disconnected(self, member: int) -> None:

@@ -9,8 +9,7 @@
     X-Server-Version: 3.4.23                    X-Raft-To: 728866d04211ed8c
     X-Raft-To: 49216416b08ac00                  X-Raft-Incarnation: 2a
     X-Raft-Incarnation: 51bd3f0e9a7c2244
-    X-Raft-Birth: 9a02d4e1                      X-Raft-Birth: 1c77f05b
-    X-Raft-Knows: 1c77f05b                      X-Raft-Knows: 9a02d4e1
+    X-Raft-Births: 728866d04211ed8c=1c77f05b    X-Raft-Births: 49216416b08ac00=9a02d4e1
     X-Raft-Dial: 7
     X-Raft-Seen: 2a/3
 
@@ -28,7 +27,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PROTOCOL: Final = "pyetcd-raft/1"
 HEAD_BYTES_MAX: Final = 8 << 10
@@ -41,6 +43,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9])(?: [ -~\t]*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[ -~\t]*")
 _ID: Final = re.compile(r"[0-9a-f]{1,16}")
+_BIRTH: Final = re.compile(r"([0-9a-f]{1,16})=([0-9a-f]{1,8})")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _VERSION: Final = re.compile(r"[!-~]{0,64}")
 
@@ -64,8 +67,7 @@ class Hello:
 
     `incarnation` is drawn anew at each start of a member; `dial` numbers its attempts to connect,
     upwards; `seen` is the incarnation and dial of the other side's last attempt that had reached
-    it, None for none. `birth` is the sender's, once it is on record, and `knows` the addressee's,
-    as far as it is; 0 for none (raft.births).
+    it, None for none. `births` are those that the sender has on record, by member (raft.births).
     """
 
     cluster_id: int
@@ -74,8 +76,7 @@ class Hello:
     incarnation: int
     dial: int
     seen: tuple[int, int] | None
-    birth: int
-    knows: int
+    births: Mapping[int, int]
     version: str
 
 
@@ -83,15 +84,14 @@ class Hello:
 class Welcome:
     """The connection is taken up: what the other side says of itself and of whom it believes us.
 
-    `birth` and `knows` are as in a Hello.
+    `births` are as in a Hello.
     """
 
     cluster_id: int
     sender: int
     wanted: int
     incarnation: int
-    birth: int
-    knows: int
+    births: Mapping[int, int]
     version: str
 
 
@@ -137,8 +137,7 @@ def read_answer(head: bytes) -> Welcome | Declined:
                 _id(fields, "x-server-from"),
                 _id(fields, "x-raft-to"),
                 _id(fields, "x-raft-incarnation"),
-                _optional_id(fields, "x-raft-birth"),
-                _optional_id(fields, "x-raft-knows"),
+                _births(fields),
                 _version(fields),
             )
         return Declined(
@@ -172,8 +171,7 @@ def read_request(head: bytes) -> Hello:
             _id(fields, "x-raft-incarnation"),
             _dial(_field(fields, "x-raft-dial")),
             _seen(fields["x-raft-seen"]) if "x-raft-seen" in fields else None,
-            _optional_id(fields, "x-raft-birth"),
-            _optional_id(fields, "x-raft-knows"),
+            _births(fields),
             _version(fields),
         )
     except _BadHead as error:
@@ -214,15 +212,15 @@ def _upgrade() -> str:
 
 def _identity(who: Hello | Welcome) -> str:
     version = f"X-Server-Version: {who.version}\r\n" if who.version else ""
-    birth = f"X-Raft-Birth: {who.birth:x}\r\n" if who.birth else ""
-    knows = f"X-Raft-Knows: {who.knows:x}\r\n" if who.knows else ""
+    pairs = ", ".join(f"{member:x}={birth:x}" for member, birth in who.births.items())
+    births = f"X-Raft-Births: {pairs}\r\n" if pairs else ""
     return (
         f"X-Etcd-Cluster-ID: {who.cluster_id:x}\r\n"
         f"X-Server-From: {who.sender:x}\r\n"
         f"{version}"
         f"X-Raft-To: {who.wanted:x}\r\n"
         f"X-Raft-Incarnation: {who.incarnation:x}\r\n"
-        f"{birth}{knows}"
+        f"{births}"
     )
 
 
@@ -260,6 +258,17 @@ def _id(fields: dict[str, str], name: str) -> int:
 
 def _optional_id(fields: dict[str, str], name: str) -> int:
     return _id(fields, name) if name in fields else 0
+
+
+def _births(fields: dict[str, str]) -> dict[int, int]:
+    births: dict[int, int] = {}
+    if "x-raft-births" in fields:
+        for pair in fields["x-raft-births"].split(","):
+            match = _BIRTH.fullmatch(pair.strip(" "))
+            if match is None or int(match[1], 16) in births:
+                raise _BadHead("the header x-raft-births is malformed")
+            births[int(match[1], 16)] = int(match[2], 16)
+    return births
 
 
 def _dial(value: str) -> int:

@@ -165,8 +165,7 @@ class Mesh:
             me.member_id,
             hello.sender,
             self._incarnation,
-            self._births.shown,
-            self._births.known(hello.sender),
+            self._shown(hello.sender),
             self._version,
         )
         transport.write(handshake.welcome(answer))
@@ -190,6 +189,12 @@ class Mesh:
             raise Refusal(HTTPStatus.GONE, words)
         if self._listener is None:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "this member is not ready")
+        if other := self._births.contradiction(sender, hello.births):
+            words = (
+                f"this member and member {sender:x} know different data of member {other:x}: the"
+                " cluster has begun anew without one of them; keep both data directories"
+            )
+            raise Refusal(HTTPStatus.PRECONDITION_FAILED, words)
         contact = self._contacts.get(sender)
         if contact is None:
             strangers = sum(not contact.is_told for contact in self._contacts.values())
@@ -221,8 +226,7 @@ class Mesh:
             incarnation=self._incarnation,
             dial=self._dials,
             seen=seen,
-            birth=self._births.shown,
-            knows=self._births.known(member),
+            births=self._shown(member),
             version=self._version,
         )
 
@@ -241,6 +245,10 @@ class Mesh:
             self._is_disowned = True
             _logger.error("peer %x says that this member has been removed from the cluster", member)
             self._tell(lambda listener: listener.removed())
+
+    def _shown(self, member: int) -> dict[int, int]:
+        told = (number for number, contact in self._contacts.items() if contact.is_told)
+        return self._births.shown({member, *told})
 
     # -- links --------------------------------------------------------------------------------
 
@@ -274,9 +282,7 @@ class Mesh:
             _logger.warning("peer %x became inactive (it has connected anew)", member)
             self._notices.append(lambda listener: listener.disconnected(member))
         _logger.info("peer %x became active (version %s)", member, peer.version or "unknown")
-        self._tell(
-            lambda listener: listener.connected(member, birth=peer.birth, knows_us=peer.knows)
-        )
+        self._tell(lambda listener: listener.connected(member, births=peer.births))
         return link
 
     def received(self, link: Link, message: Message) -> None:

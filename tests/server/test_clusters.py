@@ -145,6 +145,36 @@ def test_a_founder_that_comes_late_makes_a_majority() -> None:
         assert "node" in second.see("/v2/keys/b?quorum=true")
 
 
+def test_two_histories_of_one_cluster_are_not_merged() -> None:
+    """Goal: a and b of three founders have acknowledged writes; b loses its disk, and founds anew
+    with c, which starts for the first time, while a is down; then b dies and a comes back: a and c,
+    which both have data of their own, do not become one cluster without b, and say why. Method: as
+    it says; b comes back at last, and a ends."""
+    with cluster(3) as members:
+        first, second, third = members
+        for member in members:
+            member.kill()
+            shutil.rmtree(member.data_dir)
+        start([first, second])
+        assert first.put("/old", "1").status == 201
+        first.kill()
+        second.kill()
+        shutil.rmtree(second.data_dir)
+        start([second, third])
+        assert third.put("/new", "1").status == 201
+        second.kill()
+        first.launch()
+        words = f"know different data of member {number_of(third, 'm2')}"
+        until(lambda: words in first.full_log() and words in third.full_log(), "they say so")
+        assert "node" in third.see("/v2/keys/new")
+        assert "node" not in third.see("/v2/keys/old")
+        assert third.ask("GET", "/health").status == 503
+        second.start()
+        assert first.ended() == 1
+        assert "has lost the data by which this member knows it" in first.log()
+        assert third.put("/new", "2").status == 200
+
+
 def test_what_a_majority_that_begins_anew_has_lost_is_kept_by_the_third() -> None:
     """Goal: two of three members that are given empty disks and are started as founders make a new
     cluster under the old ids; the third one does not silently become a part of it: it ends, says

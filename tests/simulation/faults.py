@@ -244,34 +244,36 @@ class Faults:
         if victims:
             member = self.luck.choice(victims)
             founds = self._may_found(member) and self.luck.random() < 0.5
-            self._wipe(member, self.world.founders if founds else ())
+            self._wipe(member, self.world.founders if founds else (), counts=False)
 
     def forget(self) -> None:
         """A founder loses its disk, although others may be without what it had, and starts anew.
 
-        Whoever does not know that it had data must not be able to believe that it never had some;
-        and no change of the members was ever asked for, so that it is clear who they are.
+        It is the only one that ever did. Whoever does not know that it had data must not be able to
+        believe that it never had some; and no change of the members was ever asked for, so that it
+        is clear who they are.
         """
         victims = [member for member in self._whole() if self._may_forget(member)]
         if victims and not self._changed_ns:
-            self._wipe(self.luck.choice(victims), self.world.founders)
+            self._wipe(self.luck.choice(victims), self.world.founders, counts=True)
 
-    def _wipe(self, member: Member, founders: tuple[Peer, ...]) -> None:
+    def _wipe(self, member: Member, founders: tuple[Peer, ...], *, counts: bool) -> None:
         member.crash(power=True)
         if not member.up:
-            member.wipe(founders=founders)
+            member.wipe(founders=founders, counts=counts)
             member.boot()
 
     def _may_forget(self, member: Member) -> bool:
         others = [other for other in self._whole() if other is not member]
         return (
             self._may_found(member)
+            and not any(each.journal.lost for each in self.world.members.values())
             and member.known_since > 0
             and all(self._tells_apart(other, member) for other in others)
         )
 
     def _tells_apart(self, other: Member, member: Member) -> bool:
-        """Whether one has data itself, and knows for good of another one's or of less than half."""
+        """Whether one has data itself, and knows for good of another one's or of no majority's."""
         if other.journal.durable.last <= 1:
             return False
         committed = other.live.node.journal.commit if other.up else other.journal.snapshot_index
@@ -281,7 +283,7 @@ class Faults:
         end = other.journal.durable.last
         # An index of 0: its request had no answer yet, so it may be anywhere.
         known = sum(bool(each.publications) and each.known_since <= end for each in members)
-        return 2 * known < len(members)
+        return 2 * known <= len(members)
 
     def _is_known(self, member: Member) -> bool:
         """Whether all others know for good of the data of this one, and need none of it.

@@ -115,7 +115,8 @@ class JournalWatch:
         # Up to where the snapshot goes that was read last, or marked in the journal.
         self.snapshot_index = 0
         self.lost = False
-        # What was durable when the disk was lost.
+        # Whether what is durable counts although the disk was lost once; what was durable then.
+        self.counts_anew = False
         self.had = View()
         self._journals = journals
         # What is not durable yet: by the chunk it was taken with, then what is only buffered.
@@ -142,8 +143,9 @@ class JournalWatch:
         for name in ("append", "save_state", "mark_snapshot", "take", "write"):
             self._wrap(journal, name)
 
-    def wiped(self) -> None:
-        """Nothing of it is left, and what comes now counts for nobody."""
+    def wiped(self, *, counts: bool) -> None:
+        """Nothing of it is left; whether what comes now `counts`, as far as it is there."""
+        self.counts_anew = counts
         self.had = self.durable
         self.told, self.durable = View(), View()
         self.votes = {}
@@ -268,7 +270,8 @@ class Journals:
         return {
             member
             for member, watch in self.members.items()
-            if (not watch.lost and watch.durable.holds(index, term)) or watch.had.holds(index, term)
+            if watch.had.holds(index, term)
+            or ((not watch.lost or watch.counts_anew) and watch.durable.holds(index, term))
         }
 
 

@@ -323,13 +323,16 @@ class Member:
         self.journal.lost = True
         self.ended("refuses", power=False)
 
-    def wipe(self, *, founders: tuple[Peer, ...]) -> None:
-        """Have an empty disk, and be started as if it were new from now on."""
+    def wipe(self, *, founders: tuple[Peer, ...], counts: bool) -> None:
+        """Have an empty disk, and be started as if it were new from now on.
+
+        `counts`: others may let it take part before they know, once it has all that it had.
+        """
         assert not self.up
         self.disk = MemberDisk(f"{self.world.seed}/{self.id}/{self.lives}")
         self.disk.pace = self.world.mood.pace
         self.founders = founders
-        self.journal.wiped()
+        self.journal.wiped(counts=counts)
         self.world.tell("wipe", self.id)
 
     def crash(self, *, power: bool) -> None:

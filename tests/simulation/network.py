@@ -380,12 +380,12 @@ class Transport:
         """Have something done by the member's process as soon as it can."""
         self.at(self._network.loop.now_ns, function, *args)
 
-    def introduction(self, other: int) -> tuple[int, int]:
-        """What this end says to another one: by which birth it is known itself, and the other."""
-        return self._births().shown, self._births().known(other)
+    def introduction(self, other: int) -> dict[int, int]:
+        """What this end says to another one: which births it knows."""
+        return self._births().shown({other, *self.members})
 
     def accept(
-        self, connection: Connection, caller: Transport, introduction: tuple[int, int]
+        self, connection: Connection, caller: Transport, introduction: dict[int, int]
     ) -> None:
         """Be called by another member, who says which births it knows."""
         if connection.broken or self._listener is None:
@@ -396,7 +396,7 @@ class Transport:
         self.opened(connection, introduction)
         self._network.accepted(connection, caller, self)
 
-    def opened(self, connection: Connection, introduction: tuple[int, int]) -> None:
+    def opened(self, connection: Connection, introduction: dict[int, int]) -> None:
         """A connection has come to be."""
         if connection.broken or self._listener is None:
             return
@@ -405,8 +405,7 @@ class Transport:
             self._listener.disconnected(other)
         self.open[other] = connection
         self._since[other] = self._network.loop.time()
-        birth, knows_us = introduction
-        self._listener.connected(other, birth=birth, knows_us=knows_us)
+        self._listener.connected(other, births=introduction)
 
     def turned_away(self) -> None:
         """Be told that this member was removed."""

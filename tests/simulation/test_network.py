@@ -14,7 +14,7 @@ from tests.simulation.loop import MS, NS_PER_S, Process, VirtualLoop
 from tests.simulation.network import Network, Transport, Weather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Nobody:
@@ -32,15 +32,15 @@ class Listener:
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
-        self.births: dict[int, tuple[int, int]] = {}
+        self.births: dict[int, dict[int, int]] = {}
 
     def received(self, member: int, message: Message) -> None:
         assert isinstance(message, Beat)
         self.told.append(("received", member, message.round))
 
-    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
+    def connected(self, member: int, *, births: Mapping[int, int]) -> None:
         self.told.append(("connected", member))
-        self.births[member] = birth, knows_us
+        self.births[member] = dict(births)
 
     def disconnected(self, member: int) -> None:
         self.told.append(("disconnected", member))
@@ -218,8 +218,8 @@ def test_each_end_says_which_births_it_knows(room: Room) -> None:
     room.births |= {1: 1, 2: 77}
     room.network.reset(1, 2)
     room.pass_time()
-    assert room.listeners[1].births == {2: (0, 1)}
-    assert room.listeners[2].births == {1: (1, 77)}
+    assert room.listeners[1].births == {2: {1: 1}}
+    assert room.listeners[2].births == {1: {1: 1, 2: 77}}
 
 
 def arrival_ns(*others: int) -> int:

@@ -384,15 +384,11 @@ class Assembly:
         if (one, other) in self._connected:
             return
         self._connected |= {(one, other), (other, one)}
-        said = {me: self[me].node._births for me in (one, other)}
-        notices = [
-            (me, them, said[them].shown, said[them].known(me))
-            for me, them in ((one, other), (other, one))
-        ]
-        for me, them, birth, knows_us in notices:
+        said = {me: self[me].node._births.shown(self.members) for me in (one, other)}
+        for me, them in ((one, other), (other, one)):
             listener = self[me].transport.listener
             if listener is not None:
-                listener.connected(them, birth=birth, knows_us=knows_us)
+                listener.connected(them, births=said[them])
 
     def disconnect(self, one: int, other: int) -> None:
         """Break the connection of two members; what is on its way is lost."""

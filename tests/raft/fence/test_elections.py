@@ -115,11 +115,11 @@ def test_a_vote_that_was_lost_is_given_again_and_not_before_it_is_on_disk() -> N
 
 def test_nobody_gets_the_vote_of_a_member_that_steps_down() -> None:
     """Goal: to learn of a higher term is no vote: whoever asks first in that term may have it.
-    Method: tell a member that has voted of a term by a refused vote, then ask it.
+    Method: tell a member that has data of a term by a refused vote, then ask it.
     """
     parliament = Parliament(A, B, C)
-    parliament.tell(C, B, ask(parliament, B, 2))
-    parliament.sync(B)
+    parliament.elect(A)
+    parliament.pass_time(ELECTION_MS)
     parliament.tell(C, B, Vote(7, False, False))
     assert (parliament.engine(B).term, parliament.engine(B).vote) == (7, 0)
     parliament.tell(A, B, ask(parliament, B, 7))
@@ -172,12 +172,12 @@ def test_votes_of_another_term_or_kind_do_not_count() -> None:
 
 def test_answers_to_an_attempt_that_was_given_up_do_not_count() -> None:
     """Goal: once a leader was heard of, or another term has begun, what was said before about our
-    candidacy means nothing. Method: vote; stand, hear a leader, then get the answers; stand again,
-    learn of a higher term, then get the answers.
+    candidacy means nothing. Method: of three that have data, one stands, hears a leader, then gets
+    the answers; stands again, learns of a higher term, then gets the answers.
     """
     parliament = Parliament(A, B, C)
+    parliament.elect(C)
     engine = parliament.engine(A)
-    engine.receive(C, ask(parliament, A, 2))
     parliament.tick(A, 2 * ELECTION_MS)
     engine.receive(C, Beat(2, 0))
     engine.receive(B, Vote(3, True, True))

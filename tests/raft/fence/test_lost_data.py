@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from raft import Contradicted, DataLost
-from raft.messages import Appended, Beat, Vote
+from raft.messages import Append, Appended, Beat, Vote
 from tests.raft.fence.assembly import (
     Assembly,
     Delegate,
     MortalDisk,
     assembled,
     publication,
+    settle,
     until,
 )
 from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
@@ -180,6 +181,103 @@ async def test_founders_go_on_with_a_leader_that_fell_at_once(founders: tuple[in
         await house.elect(A, B)
         await within(house[A].propose(b"k1"))
         await house.same(A, B)
+
+
+async def test_founders_without_data_elect_nobody_beside_one_that_has_some() -> None:
+    """Goal: while somebody who has data can be reached, founders who have none elect none of
+    themselves: it would lead an old term a second time. Together with it they elect it. Method: A
+    leads B, which then loses its disk; B, which C would elect, and C, which was never there, stand
+    before A does.
+    """
+    async with assembled(A, B, C) as house:
+        await house.crash(C)
+        forget(house[C], founders=(A, B, C))
+        await house.elect(A, B)
+        await within(house[A].propose(b"precious"))
+        await house.same(A, B)
+        for member in (A, B):
+            await house.crash(member)
+        forget(house[B], founders=(A, B, C))
+        for member in (A, B, C):
+            house.restart(member)
+        house.connect(A, B)
+        house.connect(B, C)
+        await settle()
+        house.hold((A, B))
+        house[B].pass_time(2 * ELECTION_MS)
+        await house[B].ticked()
+        await settle()
+        assert not house[B].node.status.is_leader
+        house.flow()
+        house.heal()
+        house[C].pass_time(2 * ELECTION_MS)
+        await house[C].ticked()
+        await settle()
+        assert not house[C].node.status.is_leader
+        await house.elect(A, B, C)
+        await house.same()
+        assert house[C].has(b"precious")
+
+
+async def test_four_of_five_founders_need_nobody_else() -> None:
+    """Goal: two of five founders have data, two start for the first time, one is down: what was
+    committed is with one of the two, or with nobody who has forgotten it, and they go on. Method: A
+    leads B and C and is gone before anybody is on record.
+    """
+    five = (1, 2, 3, 4, 5)
+    async with assembled(*five) as house:
+        for late in (4, 5):
+            await house.crash(late)
+            forget(house[late], founders=five)
+        await house.elect(A, B, C)
+        await within(house[A].propose(b"precious"))
+        await house.same(A, B, C)
+        await house.crash(A)
+        for late in (4, 5):
+            house.restart(late)
+        house.heal()
+        await house.elect(B, C, 4, 5)
+        await within(house[4].propose(b"k1"))
+        await house.same(B, C, 4, 5)
+        assert house[5].has(b"precious")
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_one_place_has_one_entry(again: bool) -> None:
+    """Goal: two that have led one term have made two entries of one index and term: whoever has the
+    one is not led to believe that it is the other, whether the leader sends it again or what would
+    follow it. Method: B and C, which have lost their disks before they were on record, begin anew;
+    then A comes back.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await within(house[A].propose(b"precious"))
+        await house.same()
+        for member in (A, B, C):
+            await house.crash(member)
+        for member in (B, C):
+            forget(house[member], founders=(A, B, C))
+            house.restart(member)
+        house.connect(B, C)
+        await house.elect(B, C)
+        await within(house[B].propose(b"worthless"))
+        await house.same(B, C)
+        theirs = house[B].node._log.entries
+        assert [entry[1:] for entry in theirs] == [
+            entry[1:] for entry in house[A].node._log.entries
+        ]
+        house.restart(A)
+        if again:
+            term = house[B].node.term
+            house.tell(B, A, Append(term, 2, term, 3, theirs[2:]))
+        else:
+            house.heal()
+            house[B].pass_time(HEARTBEAT_MS + 1)
+        await until(lambda: house[A].fatal, "A finds out")
+        [error] = house[A].fatal
+        assert isinstance(error, Contradicted)
+        assert "as it is here" in str(error)
+        house[A].up = False
 
 
 async def test_what_a_majority_that_began_anew_has_lost_is_not_overwritten() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from raft.batch import Peer
@@ -32,8 +32,8 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[tuple[str, int]] = []
         self.messages: dict[int, list[Message]] = {}
-        # By member: which births it told when it last connected, its own and ours.
-        self.births: dict[int, tuple[int, int]] = {}
+        # By member: which births it told when it last connected.
+        self.births: dict[int, dict[int, int]] = {}
         self.on_received: Callable[[int, Message], object] = lambda _member, _message: None
         self.on_connected: Callable[[int], object] = lambda _member: None
 
@@ -42,10 +42,10 @@ class Ear:
         self.messages.setdefault(member, []).append(message)
         self.on_received(member, message)
 
-    def connected(self, member: int, *, birth: int, knows_us: int) -> None:
+    def connected(self, member: int, *, births: Mapping[int, int]) -> None:
         """Note it."""
         self.heard.append(("connected", member))
-        self.births[member] = birth, knows_us
+        self.births[member] = dict(births)
         self.on_connected(member)
 
     def disconnected(self, member: int) -> None:
@@ -141,8 +141,7 @@ class Station:
             "incarnation": 77,
             "dial": 1,
             "seen": None,
-            "birth": 0,
-            "knows": 0,
+            "births": {},
             "version": "3.4.23",
         }
         return request(Hello(**(fields | changes)), f"127.0.0.1:{self.port}")  # type: ignore[arg-type]

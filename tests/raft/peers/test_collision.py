@@ -16,7 +16,7 @@ WALKS = 4000
 def hello(sender: int, dial: int, seen: tuple[int, int] | None = None) -> Hello:
     """A request of a member to the other one."""
     other = LOW + HIGH - sender
-    return Hello(0xC, sender, other, MINE[sender], dial, seen, birth=0, knows=0, version="")
+    return Hello(0xC, sender, other, MINE[sender], dial, seen, births={}, version="")
 
 
 def takes(me: int, request: Hello, **standing: object) -> bool:

@@ -27,7 +27,7 @@ class Caller:
     def hello(self, member: int) -> Hello:
         """Say something."""
         self.dials += 1
-        return Hello(CLUSTER, 1, member, 5, self.dials, None, birth=0, knows=0, version="")
+        return Hello(CLUSTER, 1, member, 5, self.dials, None, births={}, version="")
 
     def welcomed(
         self, hello: Hello, welcome: Welcome, transport: asyncio.Transport, data: bytes
@@ -39,7 +39,7 @@ class Caller:
         """Nothing of the kind happens here."""
 
 
-ANSWER = welcome(Welcome(CLUSTER, 2, 1, 9, birth=0, knows=0, version=""))
+ANSWER = welcome(Welcome(CLUSTER, 2, 1, 9, births={}, version=""))
 
 
 @contextmanager

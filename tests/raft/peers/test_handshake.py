@@ -21,7 +21,7 @@ from raft.peers.handshake import (
 )
 
 IDS = st.integers(1, 2**64 - 1)
-IDS_OR_NONE = st.integers(0, 2**64 - 1)
+BIRTHS = st.integers(1, 2**32 - 1)
 DIALS = st.integers(0, 2**40)
 VERSIONS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=64)
 HELLOS = st.builds(
@@ -32,8 +32,7 @@ HELLOS = st.builds(
     incarnation=IDS,
     dial=DIALS,
     seen=st.none() | st.tuples(IDS, DIALS),
-    birth=IDS_OR_NONE,
-    knows=IDS_OR_NONE,
+    births=st.dictionaries(IDS, BIRTHS, max_size=9),
     version=VERSIONS,
 )
 WELCOMES = st.builds(
@@ -42,11 +41,10 @@ WELCOMES = st.builds(
     sender=IDS,
     wanted=IDS,
     incarnation=IDS,
-    birth=IDS_OR_NONE,
-    knows=IDS_OR_NONE,
+    births=st.dictionaries(IDS, BIRTHS, max_size=9),
     version=VERSIONS,
 )
-HELLO = Hello(0xC, 1, 2, 3, 4, (5, 6), birth=7, knows=8, version="3.4.23")
+HELLO = Hello(0xC, 1, 2, 3, 4, (5, 6), births={1: 7, 2: 8}, version="3.4.23")
 PLAIN = request(HELLO, "10.0.0.2:2380")
 NEEDED = [
     b"X-Etcd-Cluster-ID",
@@ -195,7 +193,7 @@ def test_a_mangled_request_is_read_or_refused(at: int, put: bytes, gone: int) ->
 def test_a_mangled_answer_is_read_or_refused(garbage: bytes, at: int, put: bytes) -> None:
     """Goal: no other exception from what answers a dialer. Method: garbage, and an answer with some
     bytes replaced."""
-    plain = welcome(Welcome(0xC, 2, 1, 9, birth=7, knows=8, version="3.4.23"))
+    plain = welcome(Welcome(0xC, 2, 1, 9, births={1: 7, 2: 8}, version="3.4.23"))
     for head in (garbage, plain[:at] + put + plain[at + len(put) :]):
         try:
             read_answer(head)
@@ -207,9 +205,7 @@ def test_a_mangled_answer_is_read_or_refused(garbage: bytes, at: int, put: bytes
     "answer",
     [
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-        welcome(Welcome(1, 2, 3, 4, birth=0, knows=0, version="")).replace(
-            b"pyetcd-raft/1", b"websocket"
-        ),
+        welcome(Welcome(1, 2, 3, 4, births={}, version="")).replace(b"pyetcd-raft/1", b"websocket"),
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
         b"HTTP/1.1 999 No\r\n\r\n",
     ],

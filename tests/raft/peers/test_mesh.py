@@ -68,8 +68,8 @@ async def test_each_side_says_what_it_knows_of_births(dialing: int) -> None:
         caller, called = (one, other) if dialing == 1 else (other, one)
         caller.knows(called)
         await until(lambda: one.is_connected(other) and other.is_connected(one), "connected")
-        assert one.ear.births == {2: (other.birth, 77)}
-        assert other.ear.births == {1: (0, 0)}
+        assert one.ear.births == {2: {2: other.birth, 1: 77}}
+        assert other.ear.births == {1: {}}
 
 
 # -- messages ---------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ async def test_a_request_that_crossed_ours_is_refused_and_remembered() -> None:
 
     async def take_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(HEAD_END)
-        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, birth=0, knows=0, version="")))
+        writer.write(welcome(Welcome(CLUSTER, 2, 1, 77, births={}, version="")))
         streams.append((reader, writer))
 
     server = await asyncio.start_server(take_up, "127.0.0.1", 0)

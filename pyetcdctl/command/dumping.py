@@ -62,8 +62,7 @@ def _write(path: str, data: bytes) -> None:
     except FileNotFoundError:
         there = None
     if there is not None and _is_stdout(there):
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        output.out_bytes(data)
         return
     if there is not None and not stat.S_ISREG(there.st_mode):
         with open(path, "wb") as file:

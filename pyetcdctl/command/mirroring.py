@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -212,7 +211,6 @@ def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet
 
     def end(_signal: int, _frame: Any) -> None:
         output.err(f"followed {followed} changes, up to index {at}\n")
-        sys.stdout.buffer.flush()
         os._exit(0)
 
     signal.signal(signal.SIGINT, end)

@@ -1,13 +1,15 @@
-"""What goes to stdout and stderr, in bytes.
+"""What comes from stdin and goes to stdout and stderr, in bytes.
 
 Laws (contract/etcdctl.md, sections 7 and 8): values are printed as they are; JSON is written as
 Go's encoding/json does, field by field in its order; no colour and no look at the terminal here.
+All is read and written whole, also where a parent has made a stream non-blocking or unbuffered.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -16,36 +18,71 @@ from typing import TYPE_CHECKING, Final, TextIO
 if TYPE_CHECKING:
     from pyetcdctl.answers import Node, Result
 
+_PIECE_BYTES: Final = 1 << 16
 _SPECIAL: Final = re.compile('[\\x00-\\x1f"\\\\<>&\u2028\u2029]')
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
 def out(text: str) -> None:
     """Write to stdout; nobody to read it ends the process, by SIGPIPE as any program."""
-    _write(sys.stdout, text)
+    out_bytes(_encoded(text))
+
+
+def out_bytes(data: bytes) -> None:
+    """The same for what is in bytes already."""
+    _write(sys.stdout, data)
 
 
 def err(text: str) -> None:
     """Write to stderr, likewise; there is nobody to tell that it cannot be written to."""
     with suppress(OSError):
-        _write(sys.stderr, text)
+        _write(sys.stderr, _encoded(text))
 
 
 def stdin() -> bytes:
     """All of stdin; nothing if it is closed."""
-    return b"" if sys.stdin is None else sys.stdin.buffer.read()
+    if sys.stdin is None:
+        return b""
+    return b"".join(iter(lambda: _read(_PIECE_BYTES), b""))
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def stdin_line() -> bytes:
+    """The next line of stdin, without its end, and not a byte more: what follows may be a value."""
+    return b"".join(iter(lambda: _read(1).rstrip(b"\n"), b""))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _read(bytes_max: int) -> bytes:
+    while True:
+        try:
+            return os.read(0, bytes_max)
+        except BlockingIOError:
+            _wait(0, select.POLLIN)
+
+
+def _write(stream: TextIO | None, data: bytes) -> None:
     if stream is None:  # it was closed before we began
         return
-    try:
-        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
-        stream.buffer.flush()
-    except BrokenPipeError:
-        # Python ignores the signal, so that a server's end is an error and not ours.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGPIPE)
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(stream.fileno(), left) :]
+        except BlockingIOError:
+            _wait(stream.fileno(), select.POLLOUT)
+        except BrokenPipeError:
+            # Python ignores the signal, so that a server's end is an error and not ours.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPIPE)
+            return  # the signal is blocked, and there is nobody to print for
+
+
+def _wait(descriptor: int, event: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    poll.poll()
 
 
 def go_json(text: str) -> str:

@@ -269,8 +269,4 @@ def _typed() -> str:
 
 
 def _line() -> str:
-    """Read one line and not a byte more: what follows may be a value."""
-    line = bytearray()
-    while (byte := os.read(0, 1)) not in (b"", b"\n"):
-        line += byte
-    return line.decode("utf-8", "surrogateescape").rstrip("\r")
+    return output.stdin_line().decode("utf-8", "surrogateescape").rstrip("\r")

@@ -80,22 +80,23 @@ class Client(Surface[Result, Member, list[Member], None]):
         self.close()
 
     def close(self) -> None:
-        """Close the connections, for good: watches and other waiting, in whichever thread, end with
-        ClientClosed, and so does what is asked from now on.
+        """Close the connections, for good: watches and other waiting of it and of its twins, in
+        whichever thread, end with ClientClosed, and so does what is asked from now on.
         """
         self._transport.close()
         self._open.close()
 
-    def twin(self) -> Client:
+    def twin(self, on_close: Callable[[], None] | None = None) -> Client:
         """Another client of the same cluster, for another thread; to be closed by who asked for it.
 
-        It has connections of its own and begins at the endpoint that answered last.
+        It has connections of its own and begins at the endpoint that answered last. It is closed
+        with this one, too; `on_close` is called then, in the thread that closes.
         """
         import copy
 
         other = copy.copy(self)
         other._ring = copy.copy(self._ring)
-        other._transport = self._transport.fresh()
+        other._transport = self._transport.fresh(on_close)
         other._open = self._open.fresh()
         return other
 

@@ -118,15 +118,16 @@ class Lease:
         """
         self._keeping = Keeping(key, ttl, now_s() if alive_s is None else alive_s)
         self._is_alive = alive_s is not None
-        self._client = client.twin()
         self._on_lost = on_lost
-        self._end = threading.Event()
+        self._is_ended = False
+        self._wake = threading.Event()
+        self._client = client.twin(on_close=self._wake.set)
         self._thread = threading.Thread(target=self._keep, name=f"lease {key}", daemon=True)
 
     @property
     def lost(self) -> LeaseLost | None:
         """Why it is lost; None while it is not."""
-        if not self._end.is_set():
+        if not self._is_ended:
             self._keeping.look(now_s())
         return self._keeping.lost
 
@@ -164,23 +165,24 @@ class Lease:
 
     def close(self) -> None:
         """Refresh it no more."""
-        self._end.set()
+        self._is_ended = True
+        self._client.close()  # wakes the thread, and ends a refresh that is waited for
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        self._client.close()
 
     def _keep(self) -> None:
         # Signals are for the program's own threads.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         keeping = self._keeping
-        while not self._end.wait(max(0.0, keeping.next_s - now_s())):
+        while keeping.lost is None:
+            self._wake.wait(max(0.0, keeping.next_s - now_s()))
+            if self._is_ended:
+                return
             keeping.look(now_s())
             if keeping.lost is None:
                 self._refresh()
-            if keeping.lost is not None:
-                if self._on_lost is not None and not self._end.is_set():
-                    self._on_lost(keeping.lost)
-                return
+        if self._on_lost is not None and not self._is_ended:
+            self._on_lost(keeping.lost)
 
     def _refresh(self) -> None:
         keeping, sent_s = self._keeping, now_s()
@@ -191,7 +193,8 @@ class Lease:
             outcome: Result | ClientError = self._client.keys(keeping.request())
         except ClientError as error:
             outcome = error
-        keeping.took(outcome, sent_s=sent_s, at_s=now_s())
+        if not self._is_ended:
+            keeping.took(outcome, sent_s=sent_s, at_s=now_s())
 
 
 class AsyncLease:

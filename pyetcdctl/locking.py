@@ -14,9 +14,8 @@ Laws:
 * A lock that is lost (see leases: never later than the server gives it to the next) is told at
   once by `on_lost`, by `check()`, and as LockLost at the end of the block. A waiter that loses
   its place queues again.
-* On the way out the key is removed. If nobody answers, it runs out by its TTL; also if an
-  AsyncClient was closed before, which an AsyncLock's release says by ClientClosed. (A Lock has
-  connections of its own.)
+* On the way out the key is removed. If nobody answers, it runs out by its TTL; also if the client
+  was closed before, which the release says by ClientClosed.
 * `index` grows from holder to holder: what the lock protects can refuse a smaller one.
 * Keys in the directory whose names are not numbers do not count.
 """
@@ -65,6 +64,7 @@ class Lock:
         """
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
         self._value = own_name() if value is None else value
+        self._client = client
         self._asking = client.twin()
         self._on_lost = on_lost
         self._lease: Lease | None = None
@@ -102,7 +102,8 @@ class Lock:
         _: TracebackType | None,
     ) -> None:
         lost = self.lost
-        self.release()
+        with suppress(*((ClientClosed,) if kind is not None or lost is not None else ())):
+            self.release()
         if kind is None and lost is not None:
             raise lost
 
@@ -117,7 +118,8 @@ class Lock:
                 left_s = turn.left_s(deadline_s, self._wait_s)
                 self._step(turn, left_s)
         except BaseException:
-            self.release()
+            with suppress(ClientClosed):
+                self.release()
             raise
 
     def release(self) -> None:
@@ -127,7 +129,7 @@ class Lock:
             lease.close()
         key = self._turn.key
         self._turn.lose()
-        asking, self._asking = self._asking, self._asking.twin()
+        asking, self._asking = self._asking, self._client.twin()
         try:
             if key is not None:
                 _remove(asking, key)

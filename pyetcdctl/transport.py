@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -139,14 +140,23 @@ class Transport:
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
         self._asked: set[_Connection] = set()
+        # Not the transports themselves: who asked for one may forget it.
+        self._fresh: set[weakref.ref[Transport]] = set()
+        self._on_close: Callable[[], None] | None = None
         self._is_closed = False
 
-    def fresh(self) -> Transport:
-        """One like it, with connections of its own."""
+    def fresh(self, on_close: Callable[[], None] | None = None) -> Transport:
+        """One like it, with connections of its own, that is closed with it; `on_close` is called
+        when it is.
+        """
         import copy
 
         other = copy.copy(self)
-        other._kept, other._asked = {}, set()
+        other._kept, other._asked, other._fresh = {}, set(), set()
+        other._on_close = on_close
+        self._fresh.add(weakref.ref(other, self._fresh.discard))
+        if self._is_closed:  # another thread closes it just now
+            other.close()
         return other
 
     def close(self) -> None:
@@ -154,9 +164,14 @@ class Transport:
         self._is_closed = True
         for connection in [*self._asked]:
             connection.interrupt()
-        for connection in self._kept.values():
+        for connection in [*self._kept.values()]:
             connection.close()
         self._kept.clear()
+        for reference in [*self._fresh]:
+            if (other := reference()) is not None:
+                other.close()
+        if self._on_close is not None:
+            self._on_close()
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
         """Send a request and read its answer, following redirections. Raises ClientClosed."""
@@ -212,10 +227,11 @@ class Transport:
             failed = HeaderTimeout(named.text)
             failed.may_be_heard = silent.may_be_heard
             raise failed from None
-        if self._is_closed:
+        # Another thread may have kept one meanwhile, or closed them all.
+        if self._is_closed or (
+            connection.is_open and self._kept.setdefault(key, connection) is not connection
+        ):
             connection.close()
-        elif connection.is_open:
-            self._kept[key] = connection
         return answer
 
     @contextmanager

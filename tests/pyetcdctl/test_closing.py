@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,8 @@ from pyetcdctl import (
     Client,
     ClientClosed,
     ClientError,
+    Lease,
+    LeaseLost,
     Lock,
 )
 from tests.clients.waiting import until
@@ -133,15 +138,82 @@ async def test_a_lease_of_a_closed_client(
     await lease.close()
 
 
-def test_a_lock_outlives_its_client(url: str, place: str) -> None:
-    """Goal: a Lock has connections of its own, and can be taken again. Method: close the client
-    inside, and take it twice.
+def test_a_lock_is_closed_with_its_client(url: str, place: str) -> None:
+    """Goal: who holds it is told at once, long before the next refresh, and its release says that
+    nobody could be told. Method: close the client while the lock is held with a long TTL; then the
+    key of nobody is removed, and the lock is taken twice by another client.
     """
-    with Client([url]) as watching:
-        client = Client([url])
-        lock = Lock(client, place, ttl=5)
-        client.close()
+    lost = threading.Event()
+    client = Client([url])
+    lock = Lock(client, place, ttl=60, on_lost=lambda _lost: lost.set())
+    lock.acquire()
+    key = lock.key
+    assert key is not None
+    client.close()
+    assert lost.wait(SOON_S)
+    assert "it is closed" in str(lock.lost)
+    with pytest.raises(ClientClosed):
+        lock.release()
+    with Client([url]) as other:
+        other.delete(key)
+        again = Lock(other, place, ttl=5)
         for _ in range(2):
-            with lock:
-                assert len(watching.get(place).node.nodes or ()) == 1
-            assert not watching.get(place).node.nodes
+            with again:
+                assert len(other.get(place).node.nodes or ()) == 1
+            assert not other.get(place).node.nodes
+
+
+def test_who_waits_for_a_lock_is_told(url: str, place: str) -> None:
+    """Goal: a closed client ends the waiting for a lock. Method: close it under one that waits."""
+    told: list[ClientError] = []
+    with Client([url]) as other, Lock(other, place, ttl=5):
+        client = Client([url])
+
+        def wait() -> None:
+            try:
+                Lock(client, place, ttl=60).acquire()
+            except ClientError as error:
+                told.append(error)
+
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        until(lambda: len(other.get(place).node.nodes or ()) == 2, "it waits")
+        client.close()
+        waiting.join(SOON_S)
+    assert [type(error) for error in told] == [ClientClosed]
+
+
+def test_a_lease_is_closed_with_its_client(url: str, place: str) -> None:
+    """Goal: a Lease ends at once, with a loss that says why. Method: close the client of one with
+    a long TTL.
+    """
+    told: list[LeaseLost] = []
+    client = Client([url])
+    client.set(place, "v", ttl=600)
+    lease = Lease(client, place, 600, on_lost=told.append)
+    lease.start()
+    client.close()
+    until(lambda: bool(told), "it is told", deadline_s=SOON_S)
+    assert "it is closed" in str(lease.lost)
+    lease.close()
+
+
+def test_threads_of_one_client(url: str, place: str) -> None:
+    """Goal: no connection is forgotten open. Method: threads ask at the same time, more than one
+    connection is to be kept; with the client closed none of ours is open.
+    """
+    before = sockets()
+    with Client([url]) as client, ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            list(pool.map(lambda _: client.set(place, "v"), range(4)))
+        assert len(sockets() - before) <= 1
+    assert sockets() <= before
+
+
+def sockets() -> set[str]:
+    """This process's."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return {each for each in found if each.startswith("socket:")}

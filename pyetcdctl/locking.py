@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 TTL_S: Final = 10
 _REMOVALS_MAX: Final = 3
+LEAVING_S: Final = 2.0
+"""How long somebody who is in a hurry tries to give a lock back."""
 
 
 class Lock:
@@ -119,11 +121,11 @@ class Lock:
                 self._step(turn, left_s)
         except BaseException:
             with suppress(ClientClosed):
-                self.release()
+                self.release(within_s=LEAVING_S)
             raise
 
-    def release(self) -> None:
-        """Give it back, or leave the queue."""
+    def release(self, *, within_s: float | None = None) -> None:
+        """Give it back, or leave the queue. `within_s`: try no longer than that."""
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.close()
@@ -131,6 +133,9 @@ class Lock:
         self._turn.lose()
         asking, self._asking = self._asking, self._client.twin()
         try:
+            if within_s is not None:
+                each_s = within_s / (2 * _REMOVALS_MAX)  # a removal and a reading each time
+                asking.limit(timeout_s=each_s, total_timeout_s=each_s)
             if key is not None:
                 _remove(asking, key)
         finally:

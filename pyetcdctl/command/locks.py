@@ -1,8 +1,9 @@
 """lock, elect and lease keep: what goes on until a command, a signal or a loss ends it.
 
-Laws: on the way out the lock is given back. Whoever is interrupted while it waits ends with
-128 + the signal's number. A loss is told in a sentence, and is exit 4. Signals that this process
-was started to ignore (`nohup`, `&`) end nothing.
+Laws: on the way out the lock is given back, unless it is lost already: nobody tries that for more
+than 2 s, and a second signal ends it at once, for the key runs out by itself. Whoever is
+interrupted while it waits ends with 128 + the signal's number. A loss is told in a sentence, and is
+exit 4. Signals that this process was started to ignore (`nohup`, `&`) end nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import os
 import shutil
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +22,7 @@ from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
 from pyetcdctl.command.supervising import ENDING, LOSS, Loss, heeded
 from pyetcdctl.errors import ClientError, in_words
 from pyetcdctl.leases import Lease
-from pyetcdctl.locking import Lock
+from pyetcdctl.locking import LEAVING_S, Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _NOT_RUNNABLE: Final = 126
 _NO_COMMAND: Final = 127
 _BY_SIGNAL: Final = 128
+_TWICE_S: Final = 0.2
+"""Signals that come this close after one another are one: `timeout` sends each twice."""
 
 
 class _Interrupted(Exception):
@@ -45,6 +49,7 @@ def _interruptible() -> Iterator[None]:
     """Signals end the waiting in here, and the place in the queue is left."""
 
     def interrupt(number: int, _frame: Any) -> None:
+        _let_signals_end()
         raise _Interrupted(number)
 
     signal.pthread_sigmask(signal.SIG_BLOCK, {LOSS})
@@ -52,13 +57,31 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except _Interrupted as interrupted:
-        for number in ENDING:
-            signal.signal(number, signal.SIG_IGN)
         raise Exit(_BY_SIGNAL + interrupted.number) from None
     except ClientError as error:
         fail(error, SERVER_ERROR)
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def _let_signals_end() -> None:
+    """From now on a signal that has not come yet ends this process at once."""
+    since_s = time.monotonic()
+
+    def end(number: int, _frame: Any) -> None:
+        if time.monotonic() - since_s > _TWICE_S:
+            os._exit(_BY_SIGNAL + number)
+
+    ending = heeded(*ENDING)
+    for number in ending:
+        signal.signal(number, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
+
+
+def _give_back(held: Lock) -> None:
+    if held.lost is None:
+        _let_signals_end()
+        held.release(within_s=LEAVING_S)
 
 
 def _ttl(text: object) -> int:
@@ -89,7 +112,7 @@ def lock(session: Session) -> None:
             held.check()  # who was stopped until now may have lost it again
         code = _run(words, loss)
     finally:
-        held.release()
+        _give_back(held)
     if loss.error is not None:
         code = SERVER_ERROR
     raise Exit(code if code >= 0 else _BY_SIGNAL - code)
@@ -127,7 +150,7 @@ def elect(session: Session) -> None:
         output.out(f"{leading.key} {value}\n")
         _wait(loss)
     finally:
-        leading.release()
+        _give_back(leading)
     if loss.error is not None:
         fail(str(loss.error), SERVER_ERROR)
 
@@ -146,7 +169,6 @@ def keep(session: Session) -> None:
     _wait(loss)
     if loss.error is not None:
         fail(str(loss.error), SERVER_ERROR)
-    lease.close()
 
 
 def _wait(loss: Loss) -> None:

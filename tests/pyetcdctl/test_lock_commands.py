@@ -1,14 +1,20 @@
 """lock, elect, lease keep: what a shell sees of them."""
 
+import os
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pyetcdctl import Client, KeyNotFound
+from tests.clients.reachable import reachable
 from tests.clients.waiting import until
+from tests.oracle import RealEtcd
 from tests.pyetcdctl.running import (
     END_S,
     PROGRAM,
@@ -320,3 +326,48 @@ def test_lease_keep(client: Client, url: str, place: str) -> None:
         f"Error:  {place} is lost: 100: Key not found ({place})",
     )
     assert run(url, "lease", "keep", place, "1").code == 4
+
+
+@pytest.mark.parametrize("hurries", [False, True])
+@pytest.mark.parametrize(
+    "words", [["elect", "/l", "me"], ["lock", "/l", "--", "sh", "-c", "echo me; exec sleep 60"]]
+)
+def test_a_server_that_hangs_at_the_end(words: list[str], hurries: bool) -> None:
+    """Goal: whoever is interrupted while the server hangs is gone in a short time, and at once at
+    the second Ctrl-C. Method: stop the server under a holder; interrupt once, and twice.
+    """
+    with reachable(RealEtcd) as server, running(server.url, *words) as holder:
+        holder.says("me\n")
+        with stopped(server.pid):
+            began_s = time.monotonic()
+            holder.send(signal.SIGINT)
+            if hurries:
+                until(lambda: time.monotonic() > began_s + 0.5, "it is no echo")
+                holder.send(signal.SIGINT)
+            holder.ended()
+            assert time.monotonic() - began_s < (1.5 if hurries else 3.5)
+
+
+def test_a_lock_that_is_lost_is_not_given_back() -> None:
+    """Goal: with the lock lost there is nothing to wait for. Method: stop the server until the TTL
+    of a leader has run out.
+    """
+    with (
+        reachable(RealEtcd) as server,
+        running(server.url, "elect", "--ttl", "2", "/l", "me") as leader,
+    ):
+        leader.says(" me\n")
+        with stopped(server.pid):
+            began_s = time.monotonic()
+            assert leader.ended().code == 4
+            assert time.monotonic() - began_s < 3.5
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Nothing that a process has been asked is answered in here."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -42,7 +42,7 @@ from pyetcdctl.watching import RESYNC, Change
 if TYPE_CHECKING:
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
-    from pyetcdctl.leases import AsyncLease, Lease, LeaseLost
+    from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, NoTTL
     from pyetcdctl.locking import AsyncLock, Lock
     from pyetcdctl.turn import LockLost, LockTimeout
 
@@ -76,6 +76,7 @@ __all__ = [
     "LockTimeout",
     "Member",
     "NoEndpoints",
+    "NoTTL",
     "Node",
     "NodeExists",
     "NotADirectory",
@@ -100,6 +101,7 @@ _LATER: Final = {
     "Lock": "locking",
     "LockLost": "turn",
     "LockTimeout": "turn",
+    "NoTTL": "leases",
 }
 
 

@@ -6,7 +6,8 @@
 
 Laws:
 
-* The key has to be there. It is refreshed (`refresh=true`: the value stays, no watcher is woken)
+* The key has to be there, with a TTL: one that was meant to stay would run out with its keeper. It
+  is refreshed (`refresh=true`: the value stays, no watcher is woken)
   three times in a TTL, at whichever member answers, and oftener when nobody does.
 * It is lost when the server says that it is gone, when the client is closed, or when the last
   refresh that succeeded was sent a TTL ago. That is never later than the server lets it run out;
@@ -51,6 +52,16 @@ class LeaseLost(ClientError):
         self.key, self.why = key, why
 
 
+class NoTTL(ClientError):
+    """A key or directory that is to be kept alive has no TTL."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key} has no TTL, so it needs no keeping: to keep it would let it run out afterwards"
+        )
+        self.key = key
+
+
 def now_s() -> float:
     """The time that keys age by."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -69,6 +80,15 @@ class Keeping:
         self.lost: LeaseLost | None = None
         self._ends_s = alive_s + ttl
         self._trouble: ClientError | None = None
+
+    def look_first(self) -> requests.Request:
+        """What is asked before the first refresh of a key that somebody else has made."""
+        return requests.get(self.key, recursive=False, sort=False, quorum=True)
+
+    def found(self, there: Result) -> None:
+        """Take what look_first found. Raises NoTTL."""
+        if not there.node.expiration:
+            raise NoTTL(self.key)
 
     def request(self) -> requests.Request:
         """The refresh."""
@@ -114,7 +134,8 @@ class Lease:
         alive_s: float | None = None,
     ) -> None:
         """`ttl` in s. `alive_s`: the key got its TTL by a request sent at this now_s(); without
-        it the block begins with a refresh, which raises what goes wrong.
+        it the block begins with a look, which raises NoTTL, and a refresh; both raise what goes
+        wrong.
         """
         self._keeping = Keeping(key, ttl, now_s() if alive_s is None else alive_s)
         self._is_alive = alive_s is not None
@@ -154,8 +175,9 @@ class Lease:
     def start(self) -> None:
         """Begin."""
         if not self._is_alive:
-            sent_s = now_s()
             try:
+                self._keeping.found(self._client.keys(self._keeping.look_first()))
+                sent_s = now_s()
                 outcome = self._client.keys(self._keeping.request())
             except ClientError:
                 self._client.close()
@@ -253,6 +275,7 @@ class AsyncLease:
     async def start(self) -> None:
         """Begin."""
         if not self._is_alive:
+            self._keeping.found(await self._client.keys(self._keeping.look_first()))
             sent_s = now_s()
             outcome = await self._client.keys(self._keeping.request())
             self._keeping.took(outcome, sent_s=sent_s, at_s=now_s())

@@ -119,7 +119,8 @@ MORE: Final[tuple[Command, ...]] = (
                 description=_examples(
                     "Refreshes without waking watchers and without touching the value. <ttl> is in "
                     "seconds. Ends with exit code 4 when the key is gone, or was not refreshed in "
-                    "time.",
+                    "time. A key or directory without a TTL is refused: it would run out "
+                    "afterwards.",
                     "pyetcdctl set --ttl 10 /services/web/1 10.0.0.1:80",
                     "pyetcdctl lease keep /services/web/1 10",
                 ),

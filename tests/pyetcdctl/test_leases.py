@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pyetcdctl import AsyncClient, Client, ClusterUnavailable, KeyNotFound
+from pyetcdctl import AsyncClient, Client, ClusterUnavailable, KeyNotFound, NoTTL
 from pyetcdctl.leases import AsyncLease, Keeping, Lease, LeaseLost
 from tests.clients.waiting import until
 
@@ -147,3 +147,18 @@ def test_a_ttl_that_is_none(client: Client, ttl: int) -> None:
     """Goal: bad input is refused with a sentence. Method: TTLs below 1."""
     with pytest.raises(ValueError, match=f"ttl is {ttl}, but has to be a whole number"):
         Lease(client, "/k", ttl)
+
+
+@pytest.mark.parametrize("is_dir", [False, True])
+async def test_what_was_meant_to_stay(client: Client, url: str, place: str, is_dir: bool) -> None:
+    """Goal: nothing without a TTL gets one by being kept. Method: a key, and a directory with one
+    in it, kept by both.
+    """
+    key = f"{place}/{is_dir}"
+    client.set(f"{key}/k" if is_dir else key, "v")
+    with pytest.raises(NoTTL, match=f"^{key} has no TTL, "), Lease(client, key, 1):
+        pass
+    async with AsyncClient([url]) as other:
+        with pytest.raises(NoTTL):
+            await AsyncLease(other, key, 1).start()
+    assert client.get(key).node.expiration == ""

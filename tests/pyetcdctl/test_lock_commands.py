@@ -326,6 +326,10 @@ def test_lease_keep(client: Client, url: str, place: str) -> None:
         f"Error:  {place} is lost: 100: Key not found ({place})",
     )
     assert run(url, "lease", "keep", place, "1").code == 4
+    client.set(place, "v")
+    refused = run(url, "lease", "keep", place, "1")
+    assert refused.code == 4
+    assert refused.err.startswith(f"Error:  {place} has no TTL, so it needs no keeping")
 
 
 @pytest.mark.parametrize("hurries", [False, True])

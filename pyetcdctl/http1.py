@@ -83,9 +83,19 @@ class Head(NamedTuple):
         return found[0] if found else None
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether it says that its body comes in an encoding."""
+        return "transfer-encoding" in self.headers and self.version >= (1, 1)
+
+    @property
     def is_chunked(self) -> bool:
         """Whether its body comes in chunks."""
-        return "transfer-encoding" in self.headers and self.version >= (1, 1)
+        return self.is_encoded and not self._has_none
+
+    @property
+    def _has_none(self) -> bool:
+        """Whether it has no body, whatever it says."""
+        return self.status in (204, 304, _SWITCHING)
 
     @property
     def is_last(self) -> bool:
@@ -99,7 +109,7 @@ class Head(NamedTuple):
     @property
     def length(self) -> int | None:
         """How many bytes its body has; None if it does not say. Raises EndpointFailed."""
-        if self.status in (204, 304) or self.status == _SWITCHING:
+        if self._has_none:
             return 0
         lengths = {text.strip() for text in self.headers.get("content-length", ())}
         if self.is_chunked or not lengths:
@@ -169,7 +179,7 @@ def _one_head(reader: Reader) -> Head | None:
         values.append(_text(value))
     head = Head(version, status, headers)
     encodings = headers.get("transfer-encoding", [])
-    if head.is_chunked and [each.lower() for each in encodings] != ["chunked"]:
+    if head.is_encoded and [each.lower() for each in encodings] != ["chunked"]:
         raise broken(f'unsupported transfer encoding: "{", ".join(encodings)}"')
     _ = head.length
     return head

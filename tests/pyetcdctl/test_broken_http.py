@@ -40,6 +40,11 @@ def sized(*sizes: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (lines, NODE)
 
 
+def bodiless(status: bytes) -> bytes:
+    """An answer of a status that has no body, and says that it comes in chunks."""
+    return b"HTTP/1.1 %b\r\nTransfer-Encoding: chunked\r\n\r\n" % status
+
+
 def chunked(size: bytes, encoding: bytes = b"chunked") -> bytes:
     """An answer in chunks, with the size of the first one."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n" % encoding
@@ -56,6 +61,8 @@ ODD: dict[str, bytes] = {
     "a chunk that is less than nothing": chunked(b"-5"),
     "a chunk of many digits": chunked(b"f" * 5000),
     "chunks": chunked(b"%x;x=y" % len(NODE)),
+    "chunks of nothing": bodiless(b"204 No Content"),
+    "chunks of what is not modified": bodiless(b"304 Not Modified"),
     "no status": whole(status=b"99 What"),
     "many digits": whole(status=b"2000 What"),
     "another reason": whole(status=b"502 \xff\xfe"),

@@ -77,9 +77,9 @@ def group_help(path: str, group: Command) -> str:
     )
 
 
-def help_help() -> str:
-    """What `help help` says."""
-    return f"NAME:\n    - {HELP_LINE[1]}\n\nUSAGE:\n    [command]\n"
+def help_help(path: str) -> str:
+    """What a `help` says of itself; the program's own has an empty path."""
+    return f"NAME:\n   {path} - {HELP_LINE[1]}\n\nUSAGE:\n   {path} [command]\n"
 
 
 def flag_row(flag: Flag) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from pyetcdctl.errors import in_words
 _NESTED_MAX: Final = 5000
 """How deep Python may call itself: directories are nested, and what handles them is. A stack of 8
 MiB has room for three times that."""
+# Of `help`, and not etcdctl's.
+_ALL: Final = flags.Flag(("all",), flags.BOOL, "show what is new, too")
 
 
 def main() -> NoReturn:
@@ -97,25 +99,40 @@ def _found(commands: tuple[Command, ...], name: str) -> Command:
 
 
 def _help(words: list[str]) -> None:
-    if not words:
-        output.out(helping.app())
-    elif words[0] in ("help", "h"):
-        output.out(helping.help_help())
-    elif not words[0]:
-        output.out(helping.app_as_group())
-    elif words[0] == "--all":
+    operands, is_all = _help_flags("", (_ALL,), words)
+    if operands is None:
+        return
+    if not operands and is_all:
         from pyetcdctl.command import more
 
         output.out(more.help_all())
+    elif not operands:
+        output.out(helping.app())
+    elif operands[0] in ("help", "h"):
+        output.out(helping.help_help(""))
+    elif not operands[0]:
+        output.out(helping.app_as_group())
     else:
-        command = _found(COMMANDS, words[0])
-        if command.is_new or len(words) > 1:
+        command = _found(COMMANDS, operands[0])
+        if command.is_new or is_all or len(operands) > 1:
             from pyetcdctl.command import more
 
-            text = more.help_about(command, words[1:])
+            text = more.help_about(command, operands[1:], is_all=is_all)
         else:
             text = ""
         output.out(text or helping.command(f"{NAME} {command.name}", command))
+
+
+def _help_flags(
+    path: str, known: tuple[flags.Flag, ...], words: list[str]
+) -> tuple[list[str] | None, bool]:
+    """The operands of a `help`, None if it was asked about itself; and whether of --all."""
+    text = helping.help_help(path)
+    values, operands = _parsed("Incorrect Usage:", known, flags.reordered(known, words), text)
+    if values["help"]:
+        output.out(text)
+        return None, False
+    return operands, values.get(_ALL.name, False)
 
 
 def _run(command: Command, words: list[str], settings: dict[str, Any]) -> None:
@@ -132,16 +149,23 @@ def _run_group(path: str, group: Command, words: list[str], settings: dict[str, 
     if values["help"] or not rest or not rest[0]:
         output.out(text)
     elif rest[0] in ("help", "h"):
-        if len(rest) > 1 and not rest[1]:
-            output.out(text)
-        elif len(rest) > 1:
-            command = _found(group.group, rest[1])
-            output.out(helping.command(f"{path} {command.name}", command))
-        else:
-            output.out(helping.group_help(path, group))
+        _help_in_group(path, group, rest[1:], text)
     else:
         command = _found(group.group, rest[0])
         _run_command(f"{path} {command.name}", command, rest[1:], settings)
+
+
+def _help_in_group(path: str, group: Command, words: list[str], text: str) -> None:
+    operands, _is_all = _help_flags(f"{path} help", (), words)
+    if operands is None:
+        return
+    if not operands:
+        output.out(helping.group_help(path, group))
+    elif not operands[0]:
+        output.out(text)
+    else:
+        command = _found(group.group, operands[0])
+        output.out(helping.command(f"{path} {command.name}", command))
 
 
 def _run_command(path: str, command: Command, words: list[str], settings: dict[str, Any]) -> None:

@@ -206,10 +206,10 @@ def help_all() -> str:
     )
 
 
-def help_about(command: Command, words: list[str]) -> str:
-    """What `help command words` says if it says more than etcdctl; else ""."""
+def help_about(command: Command, words: list[str], *, is_all: bool) -> str:
+    """What `help command words` (`--all`) says if it says more than etcdctl; else ""."""
     path = f"{NAME} {command.name}"
-    if words and words[0] == "--all":
+    if is_all and not words:
         every = whole(command)
         return helping.group(path, every) if every.group else helping.command(path, every)
     for each in whole(command).group:

@@ -8,7 +8,8 @@ Takes mk-docker-opts.sh's options and writes its files, in both dialects:
 Whoever masquerades, the other must not: FLANNEL_IPMASQ=true is Docker's --ip-masq=false.
 
 Laws: the input is read, never run; what it does not say may come from the environment, as in the
-script. The output is replaced whole. Exit code 1 for anything wrong, with a sentence on stderr.
+script. The output is replaced whole; what a link leads to, a device or a pipe is written to. Exit
+code 1 for anything wrong, with a sentence on stderr.
 """
 
 import getopt
@@ -77,7 +78,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         given = {**environ, **env_file.read(request.flannel_env)}
         text = render(request, given)
-        env_file.write(request.docker_env, text)
+        env_file.write(request.docker_env, text, through_links=True)
     except BadInput as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -2,7 +2,7 @@
 
 Laws: nothing in such a file is ever run: no expansion, no substitution; a line that is no
 assignment is passed over, one whose quotes are not closed is an error. A file is replaced whole or
-not at all.
+not at all. Bytes that are no text pass through as they came, as in the environment.
 """
 
 import contextlib
@@ -40,22 +40,31 @@ def parse(text: str) -> dict[str, str]:
 def read(path: Path) -> dict[str, str]:
     """The assignments in a file; none if there is no file. Raises OSError otherwise, BadLine."""
     try:
-        return parse(path.read_text(errors="replace"))
+        return parse(os.fsdecode(path.read_bytes()))
     except FileNotFoundError:
         return {}
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file, making its directory; raises OSError. A device or pipe is written to."""
+def write(path: Path, text: str, *, through_links: bool = False) -> None:
+    """Replace a file, making its directory; raises OSError with its name. A device or pipe is
+    written to, and so is, if asked for, what a link leads to."""
     path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        path.write_text(text)
-        return
+    data = os.fsencode(text)
+    try:
+        if (through_links and path.is_symlink()) or (path.exists() and not path.is_file()):
+            path.write_bytes(data)
+        else:
+            _replace(path, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}")
     try:
-        with open(temporary, "w") as file:
+        with open(temporary, "wb") as file:
             os.fchmod(file.fileno(), FILE_MODE)
-            file.write(text)
+            file.write(data)
         temporary.replace(path)
     except OSError:
         with contextlib.suppress(OSError):

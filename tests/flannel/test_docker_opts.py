@@ -3,6 +3,9 @@
 The shell script's own cases are from dist/mk-docker-opts_tests.sh of flannel v0.10.
 """
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,49 @@ def test_a_place_that_cannot_be_written(
     files[1].parent.write_text("a file where a directory should be")
     assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
     assert "made: file exists" in capsys.readouterr().err
+
+
+def test_what_a_link_leads_to_is_written(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Goal: a link stays one, as with the script. Method: to a file, to none yet, to a pipe."""
+    _, link = files
+    link.parent.mkdir()
+    target = tmp_path / "target"
+    link.symlink_to(target)
+    assert write(files, "-i") == BIP + IPMASQ + MTU
+    target.write_text("longer than what is written, all of it\n" * 9)
+    assert write(files, "-i") == BIP + IPMASQ + MTU
+    assert link.is_symlink()
+    link.unlink()
+    link.symlink_to("/proc/self/fd/1")
+    line = [sys.executable, "-c", "from flannel.docker_opts import main; main()", "-i"]
+    line += ["-f", str(files[0]), "-d", str(link)]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env={})
+    assert done.stdout == BIP + IPMASQ + MTU
+    with target.open("w") as out:
+        subprocess.run(line, stdout=out, check=True, env={})
+    assert target.read_text() == BIP + IPMASQ + MTU
+    assert link.is_symlink()
+    assert [entry.name for entry in link.parent.iterdir()] == [link.name]
+
+
+def test_bytes_that_are_no_text(files: tuple[Path, Path]) -> None:
+    """Goal: what is copied comes out as it came. Method: Latin-1 in the environment and a file."""
+    source, target = files
+    source.write_bytes(b'FLANNEL_MTU=1400\nDOCKER_OPT_B="--b=\xe9"\n')
+    environ = {"DOCKER_OPT_A": os.fsdecode(b"--a=\xfc")}
+    assert docker_opts.run(["x", "-i", "-f", str(source), "-d", str(target)], environ) == 0
+    assert target.read_bytes() == (
+        b'DOCKER_OPT_A="--a=\xfc"\nDOCKER_OPT_B="--b=\xe9"\nDOCKER_OPT_MTU="--mtu=1400"\n'
+    )
+    assert [entry.name for entry in target.parent.iterdir()] == [target.name]
+
+
+def test_a_device_that_is_full(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name and the reason."""
+    assert docker_opts.run(["x", "-f", str(files[0]), "-d", "/dev/full"], {}) == 1
+    assert capsys.readouterr().err == "/dev/full: no space left on device\n"
 
 
 def test_env_files_are_read_and_never_run() -> None:

@@ -183,17 +183,25 @@ class Kernel:
         with _doing("listing routes"):
             return routes()
 
-    async def is_near(self, destination: IPv4Address) -> bool:
-        """Whether a packet to that address would go straight there, by no gateway."""
+    async def wire_to(self, destination: IPv4Address) -> int | None:
+        """The interface by which a packet to that address would go straight there, by no gateway;
+        None if there is none."""
         unreachable = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL}
         with _doing(f"looking for the route to {destination}", unreachable):
             for message in await self._netlink.route("get", dst=str(destination)):
-                return not message.get("gateway")
-        return False
+                return None if message.get("gateway") else message.get("oif")
+        return None
 
     async def set_route(self, route: Route) -> None:
-        """Add a route, or put it in the place of the one with that destination."""
-        await self._write_route("replace", route)
+        """Add a route, or put it in the place of the one to that destination that is used."""
+        try:
+            await self._write_route("replace", route)
+        except KernelError as error:
+            if error.code != errno.EEXIST:
+                raise
+            # It is there, behind another one: the kernel moves none.
+            await self.remove_route(route)
+            await self._write_route("replace", route)
 
     async def add_route(self, route: Route) -> None:
         """Add a route to where none leads yet."""

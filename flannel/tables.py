@@ -1,11 +1,12 @@
 """Addresses, routes and neighbours as values, and the kernel's tables of them, read whole.
 
 Laws: reads, never writes; an entry that cannot be one of flannel's (of another table, a route that
-is not unicast, a neighbour without an IPv4 address or a MAC) is left out.
+is not unicast or for one TOS, a neighbour without an IPv4 address or a MAC) is left out.
 """
 
 import struct
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -31,9 +32,14 @@ _NDMSG = struct.Struct("=BxxxiHBB")
 """Family, interface, state, flags, type."""
 _IFINFOMSG = struct.Struct("=BxHiII")
 """Family, type, interface, flags, mask."""
-NDA_DST, NDA_LLADDR, NDA_IFINDEX = 1, 2, 8
+NDA_DST, NDA_LLADDR, NDA_PORT, NDA_VNI, NDA_IFINDEX = 1, 2, 6, 7, 8
+_OWN_WAY = frozenset({NDA_PORT, NDA_VNI, NDA_IFINDEX})
+"""What a forwarding entry has only where it differs from its device."""
 _NDA_IFINDEX = struct.Struct("=HHi")
 IPV4_BYTES = 4
+
+Way = tuple[IPv4Network, IPv4Address | None, int | None]
+"""Destination, gateway and interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ class Route:
     is_ours: bool = True
     """Whether it has the mark of a route made by hand or by flannel."""
 
+    @property
+    def way(self) -> Way:
+        """Where it leads, and how."""
+        return self.destination, self.gateway, self.index
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
@@ -66,6 +77,8 @@ class Neighbour:
 
     address: IPv4Address
     mac: str
+    is_plain: bool = True
+    """Whether it goes by the port, the VNI and the interface of its device."""
 
 
 def addresses() -> list[Address]:
@@ -84,9 +97,18 @@ def addresses() -> list[Address]:
 
 
 def routes() -> list[Route]:
-    """The unicast routes of the main table; raises OSError."""
+    """The unicast routes of the main table; of those to one destination the one that is used comes
+    first. Raises OSError."""
     listed = dump(RTM_GETROUTE, _RTMSG.pack(AF_INET, *[0] * 8), _RTMSG.size)
     return [route for message in listed if (route := _route(*message))]
+
+
+def used(listed: Iterable[Route]) -> set[Way]:
+    """The ways that packets take: a route behind another one to the same destination leads none."""
+    first: dict[IPv4Network, Route] = {}
+    for route in listed:
+        first.setdefault(route.destination, route)
+    return {route.way for route in first.values()}
 
 
 def neighbours(family: int, index: int, state_mask: int = 0) -> list[Neighbour]:
@@ -102,14 +124,15 @@ def neighbours(family: int, index: int, state_mask: int = 0) -> list[Neighbour]:
         address, mac = attributes.get(NDA_DST, b""), attributes.get(NDA_LLADDR, b"")
         is_wanted = of_link == index and (state & state_mask or not state_mask)
         if is_wanted and len(address) == IPV4_BYTES and mac:
-            found.append(Neighbour(IPv4Address(address), mac.hex(":")))
+            is_plain = _OWN_WAY.isdisjoint(attributes)
+            found.append(Neighbour(IPv4Address(address), mac.hex(":"), is_plain))
     return found
 
 
 def _route(header: bytes, attributes: dict[int, bytes]) -> Route | None:
-    """The route in a message; None if it is none of the main table's, or not unicast."""
-    _, length, _, _, table, protocol, _, kind, flags = _RTMSG.unpack(header)
-    if table != MAIN_TABLE or kind != TYPE_UNICAST:
+    """The route in a message; None if it is none of the main table's, not unicast or for a TOS."""
+    _, length, _, tos, table, protocol, _, kind, flags = _RTMSG.unpack(header)
+    if table != MAIN_TABLE or kind != TYPE_UNICAST or tos:
         return None
     gateway = attributes.get(RTA_GATEWAY)
     destination = int.from_bytes(attributes.get(RTA_DST, b""), "big")

@@ -17,7 +17,7 @@ from flannel.backends.upkeep import keep, put_back
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
 from flannel.lease import Lease
-from flannel.tables import Route
+from flannel.tables import Route, used
 
 
 @dataclass(slots=True)
@@ -78,15 +78,13 @@ class HostGW:
 
     async def _put_right(self) -> None:
         self._link = await interfaces.find_again(self.kernel, self.external)
-        present = {
-            (route.destination, route.gateway, route.index) for route in await self.kernel.routes()
-        }
+        present = used(await self.kernel.routes())
         wanted = [self._route(subnet) for subnet in self._gateways]
         await put_back(
             [
                 (route, partial(self._put_up, route.destination))
                 for route in wanted
-                if (route.destination, route.gateway, route.index) not in present
+                if route.way not in present
             ]
         )
 

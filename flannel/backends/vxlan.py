@@ -6,8 +6,9 @@ For the lease of a subnet S by a host P with the MAC M, in this order:
     FDB      M -> P                                  on flannel.VNI, permanent
     route    S via S's network address, onlink       dev flannel.VNI
 
-With DirectRouting, and P on our own wire, only `S via P`. No kernel state names a host's own
-subnet but the address SUBNET.0/32 of the device, which packets sent by the host itself carry.
+With DirectRouting, and P on a wire of ours, only `S via P dev` that. No kernel state names a
+host's own subnet but the address SUBNET.0/32 of the device, which packets sent by the host itself
+carry.
 
 Laws: a step that fails undoes the ones before it; what the device holds for leases that are no more
 is removed when the first list of leases is seen; what somebody removes or changes by hand is put
@@ -20,7 +21,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Network
 
@@ -32,7 +33,7 @@ from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
 from flannel.kernel import Kernel, KernelError, Link
 from flannel.lease import Lease, LeaseError
-from flannel.tables import Neighbour, Route
+from flannel.tables import Neighbour, Route, used
 
 _MAC = re.compile(
     r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}"
@@ -136,7 +137,8 @@ class VXLAN:
             if route.index == self.link.index and (
                 (route.destination, route.gateway) not in routes
             ):
-                _log.info("Removing the route to %s, which nobody leases", route.destination)
+                _log.info("Removing the route to %s via %s: no lease is served by that way",
+                          route.destination, route.gateway)  # fmt: skip
                 await self.kernel.remove_route(route)
 
     async def add(self, lease: Lease) -> None:
@@ -170,7 +172,7 @@ class VXLAN:
 
     async def _put_right(self) -> None:
         await self._device.put_right()
-        routes = {(one.destination, one.gateway) for one in await self.kernel.routes()}
+        present = used(await self.kernel.routes())
         arp = set(await self.kernel.arp(self.link))
         wanted = {path.fdb for path in self._paths.values()}
         # Of hosts that have, wrongly, one MAC, only one can be reached.
@@ -179,16 +181,22 @@ class VXLAN:
             [
                 (path.route, partial(self._put_up_again, subnet, path))
                 for subnet, path in self._paths.items()
-                if (path.route.destination, path.route.gateway) not in routes
+                if path.route.way not in present
                 or (path.arp and path.arp not in arp)
                 or (path.fdb and path.fdb.mac not in reached)
             ]
         )
 
     async def _put_up_again(self, subnet: IPv4Network, path: Path) -> None:
-        # It may have been removed, rightly, while another one was put up.
+        again = path
+        if path.fdb is None and path.route.gateway:
+            # The interface may have been made anew.
+            wire = await self.kernel.wire_to(path.route.gateway)
+            again = Path(replace(path.route, index=wire or path.route.index))
+        # It may have been removed, rightly, meanwhile.
         if self._paths.get(subnet) == path:
-            await self._put_up(path)
+            self._paths[subnet] = again
+            await self._put_up(again)
 
     def serves(self, lease: Lease) -> bool:
         """Leases of hosts with a vxlan device."""
@@ -225,8 +233,8 @@ class VXLAN:
 
     async def _path(self, lease: Lease) -> Path:
         public_ip = lease.attributes.public_ip
-        if self.settings.direct_routing and await self.kernel.is_near(public_ip):
-            return Path(Route(lease.subnet, public_ip, None))
+        if self.settings.direct_routing and (wire := await self.kernel.wire_to(public_ip)):
+            return Path(Route(lease.subnet, public_ip, wire))
         return self._tunnel(lease)
 
     async def _put_up(self, path: Path) -> None:

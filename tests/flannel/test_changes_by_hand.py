@@ -6,6 +6,8 @@ Method: the real program; `ip` and `bridge` beside it.
 import time
 from pathlib import Path
 
+import pytest
+
 from bench.others import process_seconds
 from tests.clients.waiting import until
 from tests.flannel.hosts import as_root
@@ -72,6 +74,81 @@ def test_vxlan_whose_device_is_changed(scene: Scene) -> None:
           deadline_s=SECONDS)  # fmt: skip
     daemon.says("Route recovered 172.24.200.0/24 via 172.24.200.0")
     assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("way", ["port 9999", "vni 77", "via eth1"])
+def test_vxlan_whose_entry_goes_another_way(scene: Scene, way: str) -> None:
+    """Goal: an entry that leads to the right host by a port, a VNI or an interface of its own comes
+    back. Method: `bridge fdb replace`."""
+    daemon = scene.daemon({"Type": "vxlan"}).start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    ours = f"{MAC} dst 172.17.8.102 self permanent"
+    until(lambda: ours in scene.fdb(), "the entry is there")
+    to = ("dev", "flannel.1", "dst", "172.17.8.102", *way.split())
+    scene.host.run("bridge", "fdb", "replace", MAC, *to, "self", "permanent")
+    assert ours not in scene.fdb()
+    until(lambda: ours in scene.fdb(), "back", deadline_s=SECONDS)
+    daemon.says("Route recovered 172.24.200.0/24 via 172.24.200.0")
+    assert len(scene.fdb()) == 2
+    assert daemon.stop() == 0
+
+
+def first_to(scene: Scene, subnet: str) -> str:
+    """The route to a subnet that is used."""
+    return (scene.host.ip("route", "show", subnet).splitlines() or [""])[0].strip()
+
+
+@pytest.mark.parametrize(
+    ("backend", "subnet", "host", "ours"),
+    [
+        ({"Type": "vxlan"}, "172.24.200.0/24", "172.24.200.0", "dev flannel.1 onlink"),
+        (
+            {"Type": "vxlan", "DirectRouting": True},
+            "172.24.200.0/24",
+            "172.17.8.102",
+            "dev eth1",
+        ),
+        ({"Type": "host-gw"}, "172.24.201.0/24", "172.17.8.103", "dev eth1"),
+    ],
+    ids=["vxlan", "direct", "host-gw"],
+)
+def test_a_route_that_leads_elsewhere(
+    scene: Scene, backend: dict[str, object], subnet: str, host: str, ours: str
+) -> None:
+    """Goal: it is put back, once. Method: by the same gateway through another interface, one in
+    front of ours; one for a TOS, beside it, is left alone."""
+    route = f"{subnet} via {host} {ours}"
+    scene.host.ip("link", "add", "eth9", "type", "veth", "peer", "name", "far9")
+    try:
+        scene.host.ip("link", "set", "eth9", "up")
+        scene.host.ip("link", "set", "far9", "up")
+        daemon = scene.daemon(backend).start().ready()
+        until(lambda: first_to(scene, subnet) == route, "the route is there")
+        scene.host.ip("route", "add", subnet, "tos", "0x10", "via", "172.17.8.98", "dev", "eth1")
+        for change in (
+            ("replace", subnet, "via", host, "dev", "eth9", "onlink"),
+            ("prepend", subnet, "via", "172.17.8.98", "dev", "eth1"),
+        ):
+            scene.host.ip("route", *change)
+            shown = scene.host.ip("route", "show", subnet, "tos", "0").splitlines()
+            assert shown[0].strip() != route
+            until(
+                lambda: scene.host.ip("route", "get", host_in(subnet)).startswith(
+                    f"{host_in(subnet)} via {host} {' '.join(ours.split()[:2])} "
+                ),
+                "back", deadline_s=SECONDS,
+            )  # fmt: skip
+        assert "tos" in scene.host.ip("route", "show", subnet)
+        daemon.says("Route recovered")
+        assert daemon.stop() == 0
+        assert daemon.log().count("Route recovered") == 2
+    finally:
+        scene.host.ip("link", "delete", "eth9")
+
+
+def host_in(subnet: str) -> str:
+    """A container's address."""
+    return subnet.replace(".0/24", ".9")
 
 
 def test_two_networks_with_one_vni(scene: Scene) -> None:

@@ -48,7 +48,8 @@ async def clear(
             and route.destination.subnet_of(subnets.network)
             and route.destination not in leased
         ):
-            _log.info("Removing the route to %s, which nobody leases", route.destination)
+            _log.info("Removing the route to %s via %s: no lease is served by that way",
+                      route.destination, route.gateway)  # fmt: skip
             await kernel.remove_route(route)
 
 

@@ -235,6 +235,7 @@ def test_another_backend_than_before(scene: Scene, kind: str) -> None:
     scene.directory.mkdir()
     daemon = scene.second_daemon().start().ready()
     daemon.says("Removing flannel.1, which an earlier run with another Backend has left")
+    daemon.says("Removing the route to 172.24.77.0/24 via 172.17.8.98: no lease is served by that")
     address = scene.operator.lease_of("172.17.8.101").partition("-")[0]
     scene.has(
         *{

@@ -1,8 +1,9 @@
 """The leases in the store: one directory, one key per subnet, as AsyncClient sees them.
 
 Laws: reading never fails for what others wrote: a key that is no subnet is skipped and said once,
-a lease that cannot be read counts as taken; a create or an overwrite that lost a race is `Faster`,
-whatever else happens is the client's error. Reads ask a quorum, as flanneld's do.
+a lease that cannot be read, or is a directory, counts as taken; a create or an overwrite that
+lost a race is `Faster`, whatever else happens is the client's error. Reads ask a quorum, as
+flanneld's do.
 """
 
 import logging
@@ -43,7 +44,7 @@ class Listing:
 
     leases: tuple[Lease, ...]
     unreadable: frozenset[IPv4Network]
-    """Subnets whose value is no lease."""
+    """Subnets whose value is no lease, or that are directories."""
     index: int
 
 
@@ -189,12 +190,15 @@ class Registry:
 
     def _subnet(self, node: Node) -> IPv4Network | None:
         name = node.key.removeprefix(f"{self._directory}/")
-        subnet = None if node.dir else subnet_of(name)
+        subnet = subnet_of(name)
         if subnet is None and node.key.rstrip("/") != self._directory:
             self._say_once(node.key, "it is no subnet's name")
         return subnet
 
     def _lease(self, subnet: IPv4Network, node: Node) -> Lease | None:
+        if node.dir:
+            self._say_once(node.key, "it is a directory, and has to be a key with a lease")
+            return None
         try:
             attributes = parse_attributes(node.value)
         except LeaseError as error:

@@ -127,19 +127,20 @@ async def test_a_race_for_a_reused_lease_is_lost_by_whoever_saw_it_earlier(
 async def test_keys_of_others_below_subnets(
     registry: Registry, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Skipped, said once each, and a spoilt lease counts as taken."""
+    """Skipped, said once each; a spoilt lease counts as taken, and so does a directory."""
     operator.set("subnets/README", "hello")
     operator.set("subnets/deep/10.5.1.0-24", '{"PublicIP":"172.17.8.102"}')
     operator.set("subnets/10.5.2.0-24", "not json")
+    operator.set("subnets/10.5.3.0-24/deeper", "a directory's")
     for _ in range(3):
         found = await registry.listing()
         assert found.leases == ()
-        assert found.unreadable == {net("10.5.2.0/24")}
+        assert found.unreadable == {net("10.5.2.0/24"), net("10.5.3.0/24")}
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 3
+    assert len(said) == 4
     assert all(text.startswith("Ignoring bad subnet node: ") for text in said)
-    two = network(SubnetMin="10.5.1.0", SubnetMax="10.5.2.0")
-    assert (await lease_for(registry, config=two)).lease.subnet == net("10.5.1.0/24")
+    three = network(SubnetMin="10.5.1.0", SubnetMax="10.5.3.0")
+    assert (await lease_for(registry, config=three)).lease.subnet == net("10.5.1.0/24")
 
 
 async def test_what_the_store_refuses_is_an_error(registry: Registry, operator: Operator) -> None:

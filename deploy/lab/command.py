@@ -84,8 +84,11 @@ def _run(name: str, space: Path) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:  # nobody reads it any more
+        lifeline.end()
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-_TELLING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TELLING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SHELL_SIGNALLED: Final = 128
 
 
@@ -72,4 +72,9 @@ def hold() -> None:
 def _end_at_eof() -> None:
     while os.read(0, 1):
         pass
+    end()
+
+
+def end() -> NoReturn:
+    """Inside: end as when the terminal goes, and with it all that is in there."""
     os._exit(_SHELL_SIGNALLED + signal.SIGHUP)

@@ -1,7 +1,7 @@
 """Just enough of systemd to start a service from its unit file on a lab's host.
 
 Laws: what is read of a unit file means what systemd.service(5) says: Environment=, EnvironmentFile=
-(a leading dash: it may be missing), ExecStart= and ExecStartPost= with $WORDS and ${VARIABLES},
+(a leading dash: it may be missing), ExecStart= and ExecStartPost= (without variables),
 WorkingDirectory=, Type=notify. User= and Restart= are not acted on. A service is up when it has
 said READY=1; only then ExecStartPost= is run.
 """
@@ -29,7 +29,6 @@ _READY_S: Final = 60.0
 _STOP_S: Final = 15.0
 _LOOK_S: Final = 0.02
 _SETTING: Final = re.compile(r"([A-Za-z]+)=(.*)")
-_BRACED: Final = re.compile(r"\$\{(\w+)\}")
 
 
 class Unit:
@@ -77,17 +76,6 @@ def environment_file(text: str) -> dict[str, str]:
     return variables
 
 
-def command_line(line: str, variables: dict[str, str]) -> list[str]:
-    """An Exec line as words: `$NAME` alone is split, `${NAME}` is not."""
-    words: list[str] = []
-    for word in shlex.split(line):
-        if re.fullmatch(r"\$\w+", word):
-            words += variables.get(word[1:], "").split()
-        else:
-            words.append(_BRACED.sub(lambda found: variables.get(found[1], ""), word))
-    return words
-
-
 @dataclass(slots=True)
 class Service:
     """A started unit."""
@@ -97,7 +85,6 @@ class Service:
     process: subprocess.Popen[bytes]
     log: Path
     _notices: socket.socket
-    _environment: dict[str, str]
 
     @classmethod
     def start(cls, unit: Unit, host: Host, log: Path) -> Service:
@@ -110,7 +97,7 @@ class Service:
         notices.bind(str(path))
         notices.setblocking(False)
         variables = unit.environment(host)
-        words = command_line(unit.one("ExecStart"), variables)
+        words = shlex.split(unit.one("ExecStart"))
         directory = unit.one("WorkingDirectory") or "/"
         host.run("mkdir", "-p", directory)
         environment = os.environ | variables | {"NOTIFY_SOCKET": str(path)}
@@ -129,7 +116,7 @@ class Service:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        return cls(unit, host, process, log, notices, environment)
+        return cls(unit, host, process, log, notices)
 
     def wait(self, timeout_s: float = _READY_S) -> None:
         """Wait until it is up, and do what comes after; raises CommandFailed with its log."""
@@ -141,8 +128,7 @@ class Service:
                 raise self._failure(f"is not up within {timeout_s:g} s")
             time.sleep(_LOOK_S)
         for line in self.unit.all("ExecStartPost"):
-            words = command_line(line, self._environment)
-            self.host.run(*words)
+            self.host.run(*shlex.split(line))
 
     def _is_told_ready(self) -> bool:
         try:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
+from string import Template
 
 import pytest
 
 from deploy.lab.flavours import DEPLOY, FLAVOURS
-from deploy.lab.units import Unit, command_line, environment_file
+from deploy.lab.units import Unit, environment_file
+from flannel import flags
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB_S = 110
@@ -46,7 +50,7 @@ def test_lab_1(backend: str) -> None:
     assert after.count("\n") == before.count("\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_lab_that_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
     """Goal: nothing of it is left, whatever tells it, and how often. Method: signals to the process
     that was started, while a member runs; its output ends, and no file is there.
@@ -93,17 +97,48 @@ def test_a_lab_whose_starter_is_killed(tmp_path: Path) -> None:
     assert "==" not in out, "there was a next step"
 
 
-def test_command_lines_are_read_as_systemd_does() -> None:
-    """Goal: options of a sysconfig file reach the program. Method: flanneld's unit and file."""
+def test_a_lab_that_nobody_reads(tmp_path: Path) -> None:
+    """Goal: it ends as with a closed terminal. Method: its output is closed after a line."""
+    if os.geteuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("hosts need root")
+    with subprocess.Popen(
+        [sys.executable, "-m", "deploy.lab"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as lab:
+        assert lab.stdout is not None
+        assert lab.stderr is not None
+        lab.stdout.readline()
+        lab.stdout.close()
+        said = lab.stderr.read()
+    assert said == ""
+    assert lab.returncode == 128 + signal.SIGHUP
+    assert not [*tmp_path.iterdir()]
+
+
+def test_settings_of_older_packages_reach_flanneld() -> None:
+    """Goal: /etc/sysconfig/flanneld works with the old names and the new. Method: the unit's
+    command line, and the flags it and the file's variables make.
+    """
     flavour = FLAVOURS["vxlan"]
-    variables = environment_file(flavour.sample.read_text())
-    assert command_line(Unit(flavour.unit).one("ExecStart"), variables) == [
-        "/usr/local/bin/pyflanneld",
-        "-etcd-endpoints=http://127.0.0.1:2379",
-        "-etcd-prefix=/atomic.io/network",
-        "--ip-masq=true",
-        "--iface=eth1",
-    ]
+    _, *arguments = shlex.split(Unit(flavour.unit).one("ExecStart"))
+    newer = environment_file(flavour.sample.read_text())
+    older = {
+        "FLANNEL_ETCD": newer["FLANNEL_ETCD_ENDPOINTS"],
+        "FLANNEL_ETCD_KEY": newer["FLANNEL_ETCD_PREFIX"],
+        "FLANNEL_OPTIONS": newer["FLANNEL_OPTIONS"],
+    }
+    for variables in (newer, older):
+        words = [Template(word).substitute(defaultdict(str, variables)) for word in arguments]
+        options = flags.load(words, variables)
+        assert options.endpoints == ("http://127.0.0.1:2379",)
+        assert options.etcd_prefix == "/atomic.io/network"
+        assert options.iface == ("eth1",)
+        assert options.ip_masq
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.service")), ids=lambda path: path.stem)

@@ -7,8 +7,8 @@
 Laws:
 
 * The key has to be there, with a TTL: one that was meant to stay would run out with its keeper. It
-  is refreshed (`refresh=true`: the value stays, no watcher is woken)
-  three times in a TTL, at whichever member answers, and oftener when nobody does.
+  is refreshed (`refresh=true`: the value stays, no watcher is woken) three times in a TTL, at
+  whichever member answers, and oftener when nobody does.
 * It is lost when the server says that it is gone, when the client is closed, or when the last
   refresh that succeeded was sent a TTL ago. That is never later than the server lets it run out;
   what the machine slept through counts.

@@ -13,7 +13,7 @@ these safe is ours (docs/adr/0001). The package knows no keys: a StateMachine is
 
 from raft.batch import Peer
 from raft.core import Timing
-from raft.errors import ChangeRefused, Contradicted, DataLost, ProposalFailed, Refused
+from raft.errors import ChangeRefused, Contradicted, DataLost, ProposalFailed, Refused, in_words
 from raft.journal import Identity, IdentityMismatch, JournalCorrupt
 from raft.machine import StateMachine
 from raft.messages import Change
@@ -41,5 +41,6 @@ __all__ = [
     "StateMachine",
     "Status",
     "Timing",
+    "in_words",
     "reseal",
 ]

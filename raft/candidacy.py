@@ -16,7 +16,7 @@ Laws:
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from raft.log import FIRST_INDEX
 from raft.messages import AskVote, TimeoutNow, Vote
@@ -54,8 +54,6 @@ class Candidacy:
         # As a founder with nothing: the highest term that others are at, and whoever has data.
         self._heard_term = 0
         self._ahead: set[int] = set()
-        # Whether the vote we are asked for is a founder's with nothing.
-        self._votes_untried = False
 
     def give_up(self) -> None:
         """Somebody leads: what was said about our candidacy means nothing any more."""
@@ -77,17 +75,8 @@ class Candidacy:
         if self._desk.is_majority(self._granted):
             self.campaign(by_request=False)
             return
-        log = self._log
         for member in self._desk.others:
-            question = AskVote(
-                self._pre_term,
-                log.last_index,
-                log.last_term,
-                pre=True,
-                transfer=False,
-                without_you=self._births.began_without(member, self._desk.voters),
-            )
-            self._desk.outbox.append((member, question))
+            self._desk.outbox.append((member, self._question(member, self._pre_term, pre=True)))
 
     def campaign(self, *, by_request: bool) -> None:
         """Stand for election; `by_request` of the leader."""
@@ -112,7 +101,6 @@ class Candidacy:
         """Vote, or say why not."""
         core, log = self._core, self._log
         self._notice(member, has_data=message.last_index > FIRST_INDEX)
-        self._votes_untried = self._is_untried_for(member, message)
         current = (message.last_term, message.last_index) >= (log.last_term, log.last_index)
         now_ns = self._clock.monotonic_ns()
         content = self._core.is_leader or self._timer.hears_leader(now_ns)
@@ -120,7 +108,8 @@ class Candidacy:
             granted = message.term > self._core.term and current and not content
             granted = granted and (message.last_index > FIRST_INDEX or not self._knows_data)
             if granted:
-                answer = Vote(message.term, True, pre=True, untried=self._votes_untried)
+                untried = self._is_untried_for(member, message)
+                answer = Vote(message.term, True, pre=True, untried=untried)
             else:
                 answer = Vote(core.term, False, pre=True, has_data=self._knows_data)
             self._desk.outbox.append((member, answer))
@@ -225,14 +214,16 @@ class Candidacy:
         if followed and not self._core.is_leader and self._desk.me in self._desk.voters:
             self.campaign(by_request=True)
 
-    def ask(self, member: int, message: dict[str, Any]) -> None:
-        """Ask for the vote that the core asks for."""
-        question = AskVote(
-            message["term"],
-            message["last_log_index"],
-            message["last_log_term"],
-            pre=False,
-            transfer=self._by_request,
+    def ask(self, member: int, term: int) -> None:
+        """Ask for a vote in a term, once our own is on disk."""
+        self._desk.held.append((member, self._question(member, term, pre=False)))
+
+    def _question(self, member: int, term: int, *, pre: bool) -> AskVote:
+        return AskVote(
+            term,
+            self._log.last_index,
+            self._log.last_term,
+            pre=pre,
+            transfer=self._by_request and not pre,
             without_you=self._births.began_without(member, self._desk.voters),
         )
-        self._desk.held.append((member, question))

@@ -211,7 +211,7 @@ class Engine:
             case "response_vote":
                 self._candidacy.grant(member, message["term"])
             case "request_vote" if member != NOBODY:
-                self._candidacy.ask(member, message)
+                self._candidacy.ask(member, message["term"])
             case "next_node_idx" | "request_vote":
                 pass  # the fence gives its own answers, and nobody is not asked
             case kind:

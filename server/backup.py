@@ -15,7 +15,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kvstore import Machine
-from raft import Identity, JournalCorrupt, Node, NodeConfig, Refused, SnapshotCorrupt, reseal
+from raft import (
+    Identity,
+    JournalCorrupt,
+    Node,
+    NodeConfig,
+    Refused,
+    SnapshotCorrupt,
+    in_words,
+    reseal,
+)
 from server.datadir import (
     PRIVATE_DIR_MODE,
     PRIVATE_FILE_MODE,
@@ -53,8 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"backup: {error}\n")
         return 1
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        sys.stderr.write(f"backup: {error.filename or options.backup_dir}: {reason}\n")
+        place = error.filename or options.backup_dir
+        sys.stderr.write(f"backup: {place}: {in_words(error)}\n")
         return 1
     wal = f" --wal-dir={options.backup_wal_dir}" if options.backup_wal_dir else ""
     sys.stderr.write(

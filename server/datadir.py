@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from raft import in_words
 from server.notice import Notice, warning
 
 PRIVATE_DIR_MODE = 0o700
@@ -106,7 +107,7 @@ def _check_entries(root: Path) -> Iterator[Notice]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DataDirError(f"error listing data dir: {root}: {_reason(error)}") from error
+        raise DataDirError(f"error listing data dir: {root}: {in_words(error)}") from error
     if "member" in names and "proxy" in names:
         raise DataDirError("invalid datadir. Both member and proxy directories exist.")
     if "proxy" in names:
@@ -127,7 +128,7 @@ def _names(directory: Path) -> list[str]:
         return []
     except OSError as error:
         raise DataDirError(
-            f"cannot access data directory: {directory}: {_reason(error)}"
+            f"cannot access data directory: {directory}: {in_words(error)}"
         ) from error
 
 
@@ -151,7 +152,7 @@ def _make(path: Path) -> Iterator[Notice]:
     except FileNotFoundError:
         _make_private(path)
     except OSError as error:
-        raise DataDirError(f"cannot access data directory: {path}: {_reason(error)}") from error
+        raise DataDirError(f"cannot access data directory: {path}: {in_words(error)}") from error
     else:
         if stat.S_IMODE(mode) & 0o777 != PRIVATE_DIR_MODE and stat.S_ISDIR(mode):
             shown = stat.filemode(mode)
@@ -174,7 +175,7 @@ def _make_private(path: Path) -> None:
         except OSError as error:
             if directory.is_dir():  # a parent that exists on a read-only file system
                 continue
-            text = f"cannot access data directory: mkdir {directory}: {_reason(error)}"
+            text = f"cannot access data directory: mkdir {directory}: {in_words(error)}"
             raise DataDirError(text) from error
 
 
@@ -195,7 +196,7 @@ def _check_writable(directory: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise DataDirError(
-            f"cannot access data directory: open {probe}: {_reason(error)}"
+            f"cannot access data directory: open {probe}: {in_words(error)}"
         ) from error
 
 
@@ -205,7 +206,7 @@ def _lock(path: Path, root: Path) -> int:
     try:
         descriptor = os.open(path, flags, PRIVATE_FILE_MODE)
     except OSError as error:
-        raise DataDirError(f"cannot lock data directory {root}: {_reason(error)}") from error
+        raise DataDirError(f"cannot lock data directory {root}: {in_words(error)}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
@@ -216,7 +217,7 @@ def _lock(path: Path, root: Path) -> int:
         raise DataDirError(f"data directory {root} is locked by another process{holder}") from error
     except OSError as error:
         os.close(descriptor)
-        raise DataDirError(f"cannot lock data directory {root}: {_reason(error)}") from error
+        raise DataDirError(f"cannot lock data directory {root}: {in_words(error)}") from error
     return descriptor
 
 
@@ -225,7 +226,7 @@ def _lock_directory(directory: Path) -> int:
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise DataDirError(f"cannot lock wal directory {directory}: {_reason(error)}") from error
+        raise DataDirError(f"cannot lock wal directory {directory}: {in_words(error)}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -238,7 +239,3 @@ def _holder(descriptor: int) -> str:
     with contextlib.suppress(OSError, ValueError):
         return f" (pid {int(os.pread(descriptor, LOCK_BYTES_MAX, 0))})"
     return ""
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

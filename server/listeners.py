@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Iterable
 
+from raft import in_words
 from server.options.urls import Url
 
 BACKLOG = 1024
@@ -47,7 +48,7 @@ def _bind_tcp(url: Url) -> socket.socket:
     try:
         return socket.create_server((host, int(url.port)), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower().partition(" (while")[0]
+        reason = in_words(error).partition(" (while")[0]
         raise CannotListen(f"listen tcp {url.authority}: bind: {reason}") from error
 
 
@@ -61,8 +62,7 @@ def _bind_unix(url: Url) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        reason = (error.strerror or str(error)).lower()
-        raise CannotListen(f"listen unix {path}: bind: {reason}") from error
+        raise CannotListen(f"listen unix {path}: bind: {in_words(error)}") from error
     return listener
 
 

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from api import App, Backend, Versions, client_app, metrics_app, peer_app
 from kvstore import Machine, Reply, birth_of, is_removed
 from kvstore.commands import RemoveMember, encode
-from raft import Contradicted, DataLost, Node, NodeConfig, Peer, Timing
+from raft import Contradicted, DataLost, Node, NodeConfig, Peer, Timing, in_words
 from server import hosts, log, systemd
 from server.announcing import agree_on_version, announce, catch_up
 from server.beginning import Beginning, begin
@@ -282,9 +282,9 @@ def _removals(others: tuple[Peer, ...]) -> list[bytes]:
 def _die(error: BaseException) -> NoReturn:
     """End the process without another answer: what is in memory can't be trusted any more."""
     if isinstance(error, OSError):
-        reason = (error.strerror or str(error)).lower()
         place = f" ({error.filename})" if error.filename else ""
-        _logger.critical("cannot write to the data directory: %s%s; exiting", reason, place)
+        words = "cannot write to the data directory: %s%s; exiting"
+        _logger.critical(words, in_words(error), place)
     elif isinstance(error, DataLost | Contradicted):
         _logger.critical("%s; exiting", error)
     else:

@@ -89,7 +89,3 @@ def _say(text: str) -> None:
         sys.stdout.flush()
     except OSError:  # nobody reads it any more
         lifeline.end()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

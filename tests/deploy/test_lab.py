@@ -24,14 +24,38 @@ PROXY = "http://127.0.0.1:9"
 OWN_AFFAIRS = {"http_proxy": PROXY, "ETCDCTL_ENDPOINTS": PROXY, "FLANNELD_PUBLIC_IP": "192.0.2.1"}
 
 
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.environ.get("CI"), reason="hosts need root"
+)
+
+
+def started(tmp_path: Path, stderr: int | None = None) -> subprocess.Popen[str]:
+    """A lab that has been started, with its directory in this one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.lab"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+
+
+def until_a_member_runs(lab: subprocess.Popen[str]) -> None:
+    """Read what a lab tells up to where it starts the first member."""
+    assert lab.stdout is not None
+    while "systemctl start etcd" not in lab.stdout.readline():
+        assert lab.poll() is None
+
+
+@as_root
 @pytest.mark.parametrize("backend", FLAVOURS)
 def test_lab_1(backend: str) -> None:
     """Goal: all that the talk does works, up to the page that a container on one host fetches from
     one on another. Method: the lab itself, whose every step checks what it shows, begun by somebody
     with a proxy and settings of their own; afterwards no interface of it is left.
     """
-    if os.geteuid() != 0 and not os.environ.get("CI"):
-        pytest.skip("hosts need root")
     before = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     done = subprocess.run(
         [sys.executable, "-m", "deploy.lab", "--backend", backend],
@@ -50,25 +74,14 @@ def test_lab_1(backend: str) -> None:
     assert after.count("\n") == before.count("\n")
 
 
+@as_root
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_lab_that_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
     """Goal: nothing of it is left, whatever tells it, and how often. Method: signals to the process
     that was started, while a member runs; its output ends, and no file is there.
     """
-    if os.geteuid() != 0 and not os.environ.get("CI"):
-        pytest.skip("hosts need root")
-    with subprocess.Popen(
-        [sys.executable, "-m", "deploy.lab"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-    ) as lab:
-        assert lab.stdout is not None
-        while "systemctl start etcd" not in lab.stdout.readline():
-            assert lab.poll() is None
+    with started(tmp_path, stderr=subprocess.STDOUT) as lab:
+        until_a_member_runs(lab)
         lab.send_signal(number)
         lab.send_signal(number)
         out, _ = lab.communicate(timeout=END_S)
@@ -77,39 +90,20 @@ def test_a_lab_that_is_told_to_end(number: signal.Signals, tmp_path: Path) -> No
     assert not [*tmp_path.iterdir()]
 
 
+@as_root
 def test_a_lab_whose_starter_is_killed(tmp_path: Path) -> None:
     """Goal: it ends with who started it. Method: SIGKILL; its output ends, before its next step."""
-    if os.geteuid() != 0 and not os.environ.get("CI"):
-        pytest.skip("hosts need root")
-    with subprocess.Popen(
-        [sys.executable, "-m", "deploy.lab"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-    ) as lab:
-        assert lab.stdout is not None
-        while "systemctl start etcd" not in lab.stdout.readline():
-            assert lab.poll() is None
+    with started(tmp_path) as lab:
+        until_a_member_runs(lab)
         lab.kill()
         out, _ = lab.communicate(timeout=END_S)
     assert "==" not in out, "there was a next step"
 
 
+@as_root
 def test_a_lab_that_nobody_reads(tmp_path: Path) -> None:
     """Goal: it ends as with a closed terminal. Method: its output is closed after a line."""
-    if os.geteuid() != 0 and not os.environ.get("CI"):
-        pytest.skip("hosts need root")
-    with subprocess.Popen(
-        [sys.executable, "-m", "deploy.lab"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-    ) as lab:
+    with started(tmp_path, stderr=subprocess.PIPE) as lab:
         assert lab.stdout is not None
         assert lab.stderr is not None
         lab.stdout.readline()

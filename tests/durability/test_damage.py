@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -26,14 +27,14 @@ def _value(server: Server, number: int) -> bytes | None:
     return answer.body if answer.status == 200 else None
 
 
-def _filled() -> Pyetcd:
-    """A server that wrote its keys and was killed."""
-    server = Pyetcd()
+def _filled(*args: str, end: Callable[[Pyetcd], object] = Pyetcd.kill) -> Pyetcd:
+    """A server that wrote its keys and was killed, or brought to another end."""
+    server = Pyetcd(args=args)
     try:
         server.start()
         for number in range(KEYS):
             _put(server, number)
-        server.kill()
+        end(server)
     except BaseException:
         server.discard()
         raise
@@ -91,12 +92,8 @@ def test_a_flipped_byte_is_refused() -> None:
 def test_a_flipped_byte_in_a_snapshot() -> None:
     """Goal: a damaged snapshot is not used; while the log reaches back, nothing is lost and a line
     names the file. Method: flip a byte of the newest one."""
-    server = Pyetcd(args=("--snapshot-count", "5"))
+    server = _filled("--snapshot-count", "5", end=Pyetcd.stop)
     try:
-        server.start()
-        for number in range(KEYS):
-            _put(server, number)
-        server.stop()
         path = sorted((server.data_dir / "member" / "snap").glob("*.snapshot"))[-1]
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
@@ -169,12 +166,8 @@ def test_another_cluster_s_snapshot() -> None:
 def test_a_log_that_is_gone() -> None:
     """Goal: snapshots without their log are refused: exit code 1, one line that says what is gone
     and what to do. Method: all files of the log are removed."""
-    server = Pyetcd(args=("--snapshot-count", "5"))
+    server = _filled("--snapshot-count", "5", end=Pyetcd.stop)
     try:
-        server.start()
-        for number in range(KEYS):
-            _put(server, number)
-        server.stop()
         for path in log_files(server):
             path.unlink()
         end = refused(server)

@@ -17,6 +17,18 @@ from tests.server.members import cluster
 DUMP = {"pyetcdctl-dump": 1, "key": "/h", "nodes": [{"key": "/h/ok", "value": "1"}]}
 
 
+def in_shell(words: list[str], redirection: str, url: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of pyetcdctl with its streams as the shell is told."""
+    return subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "-", sys.executable, "-m", "pyetcdctl", *words],
+        env=os.environ | {"ETCDCTL_ENDPOINTS": url},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "closed", "code", "err"),
     [
@@ -34,14 +46,7 @@ def test_a_closed_stream(
     """
     client.set(f"{place}/k", "v")
     words = [word.replace("KEY", f"{place}/k") for word in line]
-    done = subprocess.run(
-        ["sh", "-c", f'"$@" {closed}', "-", sys.executable, "-m", "pyetcdctl", *words],
-        env=os.environ | {"ETCDCTL_ENDPOINTS": url},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = in_shell(words, closed, url)
     assert (done.returncode, done.stderr) == (code, err)
 
 
@@ -64,14 +69,7 @@ def test_a_stream_that_fails(
     """
     client.set(f"{place}/k", "v")
     words = [word.replace("KEY", f"{place}/k") for word in line]
-    done = subprocess.run(
-        ["sh", "-c", f'"$@" {around}', "-", sys.executable, "-m", "pyetcdctl", *words],
-        env=os.environ | {"ETCDCTL_ENDPOINTS": url},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = in_shell(words, around, url)
     assert (done.returncode, done.stderr) == (code, err)
 
 

@@ -83,12 +83,19 @@ class EtcdMember(Member):
 @contextmanager
 def cluster(size: int, kind: type[Member] = Member) -> Iterator[list[Member]]:
     """A running cluster of new members."""
+    with founders(size, kind) as members:
+        start(members)
+        yield members
+
+
+@contextmanager
+def founders(size: int, kind: type[Member] = Member) -> Iterator[list[Member]]:
+    """The members of a new cluster, none of them started yet."""
     with ExitStack() as stack:
         members = [kind(f"m{number}") for number in range(1, size + 1)]
         for member in members:
             stack.callback(member.discard)
             member.among(members)
-        start(members)
         yield members
 
 

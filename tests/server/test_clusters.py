@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from server.identity import cluster_id, hex_id, member_id
-from tests.server.members import Member, cluster, leader_of, start, until
+from tests.server.members import Member, cluster, founders, leader_of, start, until
 
 INTERNAL = b'{"message":"Internal Server Error"}'
 REMOVED = (
@@ -131,11 +131,7 @@ def test_a_member_that_lost_its_data_does_not_go_on() -> None:
 def test_a_founder_that_comes_late_makes_a_majority() -> None:
     """Goal: the third of three founders, started for the first time when one of the others has died
     already, counts at once: writes go on, and what was written is there. Method: as it says."""
-    with cluster(3) as members:
-        first, second, third = members
-        for member in members:
-            member.kill()
-            shutil.rmtree(member.data_dir)
+    with founders(3) as (first, second, third):
         start([first, second])
         assert first.put("/a", "1").status == 201
         first.kill()
@@ -150,11 +146,7 @@ def test_two_histories_of_one_cluster_are_not_merged() -> None:
     with c, which starts for the first time, while a is down; then b dies and a comes back: a and c,
     which both have data of their own, do not become one cluster without b, and say why. Method: as
     it says; b comes back at last, and a ends."""
-    with cluster(3) as members:
-        first, second, third = members
-        for member in members:
-            member.kill()
-            shutil.rmtree(member.data_dir)
+    with founders(3) as (first, second, third):
         start([first, second])
         assert first.put("/old", "1").status == 201
         first.kill()

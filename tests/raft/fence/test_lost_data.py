@@ -38,6 +38,14 @@ def copy_of(disk: MortalDisk) -> MortalDisk:
     return copy
 
 
+def begin_anew(house: Assembly, one: int, other: int) -> None:
+    """Start two of three founders that are down, on empty disks, connected with each other."""
+    for member in (one, other):
+        forget(house[member], founders=(A, B, C))
+        house.restart(member)
+    house.connect(one, other)
+
+
 async def publish(house: Assembly, leader: int, *members: int) -> None:
     """Put on record by which births members are known."""
     for member in members:
@@ -255,10 +263,7 @@ async def test_one_place_has_one_entry(again: bool) -> None:
         await house.same()
         for member in (A, B, C):
             await house.crash(member)
-        for member in (B, C):
-            forget(house[member], founders=(A, B, C))
-            house.restart(member)
-        house.connect(B, C)
+        begin_anew(house, B, C)
         await house.elect(B, C)
         await within(house[B].propose(b"worthless"))
         await house.same(B, C)
@@ -292,10 +297,7 @@ async def test_what_a_majority_that_began_anew_has_lost_is_not_overwritten() -> 
         await house.same()
         for member in (A, B, C):
             await house.crash(member)
-        for member in (A, B):
-            forget(house[member], founders=(A, B, C))
-            house.restart(member)
-        house.connect(A, B)
+        begin_anew(house, A, B)
         await house.elect(A, B)
         await publish(house, A, A, B)
         await within(house[A].propose(b"worthless"))

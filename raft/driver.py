@@ -480,6 +480,8 @@ class Driver(Generic[ReplyT]):
         def written(_done: asyncio.Future[int]) -> None:
             self._write = None
             self._guarded(learn)
+            for flush in flushes:
+                flush.cancel()  # those of a write that failed: nobody may wait for them for ever
             self._turn()
 
         self._write = writing = self._loop.run_in_executor(None, write)

@@ -92,7 +92,7 @@ def test_a_failed_fdatasync_ends_the_process() -> None:
         until(lambda: not server.running, "the process ends")
         complaints = [line for line in server.log().splitlines() if " C | " in line]
         assert len(complaints) == 1, server.log()
-        assert "Input/output error" in complaints[0]
+        assert "input/output error" in complaints[0]
         assert "Traceback" not in server.log()
         assert server.kill() == 1
         assert kept.keys

@@ -114,6 +114,30 @@ async def test_stop_while_a_write_is_in_the_thread(marked: bool) -> None:
         assert not member.has(b"/late")
 
 
+async def test_a_write_that_fails_in_the_thread_leaves_nobody_waiting() -> None:
+    """Goal: who waits for the disk when a write in the thread fails is told so, and stop() comes
+    back. Method: a snapshot's mark and its flush (it once waited for ever); the sync fails."""
+    disk = HookedDisk()
+
+    def slow(operation: str, _path: str) -> None:
+        if operation == "sync":
+            time.sleep(0.003)
+
+    def fail(operation: str, _path: str) -> None:
+        if operation == "sync":
+            raise OSError(errno.EIO, "no")
+
+    async with running(disk) as member:
+        disk.before = slow
+        await member.go_slow(Set(b"/warm", b"v"))
+        disk.before = fail
+        member.node.journal.mark_snapshot(1, 1)
+        flushed = member.node.driver.flush()
+        await until(lambda: member.fatal, "the failure is fatal")
+        await until(flushed.cancelled, "the flush is told of it")
+        await within(member.node.stop())
+
+
 async def prepared(member: Member) -> None:
     """Fill the segment in use beyond its half; its successor is then made."""
     journal = member.node.journal

@@ -417,6 +417,7 @@ class Driver(Generic[ReplyT]):
             self._guarded(self._advance)
 
     def _advance(self) -> None:
+        self._news |= self._engine.following.resume()
         self._agree()
         if self._write is None:
             self._hand_in()

@@ -6,13 +6,16 @@ Laws:
   and neither the answer nor the commit index exceeds what was verified against the leader [S1].
 * Entries of one index and term are one entry. Where two that lead one term have made two of them,
   since somebody voted for both without knowing, that is found out and not built upon.
+* What the journal has no room for waits, with what continues it, and is taken when there is room:
+  making a file takes less long than it takes the leader to find out that nobody answered.
 * A follower that does not have what it acknowledged ends; with less than a majority of promises
   that are remembered, nothing that was acknowledged would be safe.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 from raft.errors import Contradicted, DataLost, SafetyViolation
 from raft.messages import Append, Appended, Beat, Beaten, Commit
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from raft.desk import Desk
+
+# A leader has fewer bytes of entries on their way than this (progress.WINDOW_BYTES and an entry).
+WAITING_BYTES_MAX: Final = 16 << 20
 
 
 class Following:
@@ -40,6 +46,9 @@ class Following:
         self._on_followed = on_followed
         # The highest index known to equal the leader's log, in this term.
         self._verified = (0, 0)
+        # Appends that wait for room, each behind the last one, and the bytes of their entries.
+        self._waiting: deque[Append] = deque()
+        self._waiting_bytes = 0
 
     def follow(self, member: int, term: int) -> bool:
         """Follow the leader of a term, if it is not an old one."""
@@ -59,6 +68,41 @@ class Following:
         """Take entries, or say where the logs might agree."""
         if not self.follow(member, message.term):
             return
+        self.resume()
+        if self._waiting or not self._take(member, message):
+            self._let_wait(message)
+            # The acknowledgement has to wait; that we are there need not.
+            self._desk.outbox.append((member, Beaten(self._core.term, 0)))
+
+    def resume(self) -> bool:
+        """Take what waited for room, as far as there is some now; tell whether anything was."""
+        taken = False
+        while self._waiting:
+            message, leader = self._waiting[0], self._core.leader
+            if message.term != self._core.term or not leader:
+                self._waiting.clear()
+                self._waiting_bytes = 0
+            elif self._take(leader, message):
+                self._waiting.popleft()
+                self._waiting_bytes -= _entry_bytes(message.entries)
+                taken = True
+            else:
+                break
+        return taken
+
+    def _let_wait(self, message: Append) -> None:
+        """Keep entries until there is room; what has a gap before it the leader sends again."""
+        if self._waiting:
+            last = self._waiting[-1]
+            follows = message.prev_index == last.prev_index + len(last.entries)
+            if not follows or self._waiting_bytes >= WAITING_BYTES_MAX:
+                return
+        if message.entries:
+            self._waiting.append(message)
+            self._waiting_bytes += _entry_bytes(message.entries)
+
+    def _take(self, member: int, message: Append) -> bool:
+        """Take the entries of an append, or refuse them; False if there is no room for them."""
         log, prev, entries = self._log, message.prev_index, message.entries
         if entries and (entries[0][1] != prev + 1 or entries[-1][1] != prev + len(entries)):
             raise SafetyViolation(f"an append of {member:x} with a gap")
@@ -74,7 +118,7 @@ class Following:
             self._desk.outbox.append(
                 (member, Appended(self._core.term, hint, ok=False, prev=message.prev_index))
             )
-            return
+            return True
         if message.prev_check and log.check(prev) not in (0, message.prev_check):
             raise _contradicted(member, prev)
         known = 0
@@ -84,8 +128,8 @@ class Following:
             known += 1
         new = entries[known:]
         if new:
-            if not self._has_room(sum(len(data) + EXTRA_BYTES for data, _index, _term in new)):
-                return  # the leader tries again
+            if not self._has_room(_entry_bytes(new)):
+                return False
             if new[0][1] <= self._core.commit_index:
                 raise _contradicted(member, new[0][1])
             if new[0][1] <= log.last_index:
@@ -98,6 +142,7 @@ class Following:
         if not new and upto > log.durable:
             # The acknowledgement may have to wait for a slow disk; that we are there need not.
             self._desk.outbox.append((member, Beaten(self._core.term, 0)))
+        return True
 
     def on_commit(self, member: int, message: Commit) -> None:
         """Learn what is committed."""
@@ -128,6 +173,11 @@ class Following:
 
     def _verified_in(self, term: int) -> int:
         return self._verified[1] if self._verified[0] == term else 0
+
+
+def _entry_bytes(entries: list[tuple[bytes, int, int]]) -> int:
+    """About how many bytes entries take in the journal."""
+    return sum(len(data) + EXTRA_BYTES for data, _index, _term in entries)
 
 
 def _contradicted(leader: int, index: int) -> Contradicted:

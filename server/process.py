@@ -28,7 +28,7 @@ from raft import Contradicted, DataLost, Node, NodeConfig, Peer, Timing, in_word
 from server import hosts, log, systemd
 from server.announcing import agree_on_version, announce, catch_up
 from server.beginning import Beginning, begin
-from server.datadir import DataDir
+from server.datadir import DataDir, DataDirError
 from server.identity import member_id
 from server.listeners import bind_all, close_all
 from server.options.config import Config
@@ -147,18 +147,22 @@ class Process:
         )
         if config.unsafe_no_fsync:
             _logger.warning("not waiting for the disk: a power loss undoes acknowledged writes")
-        node = Node(
-            self._machine,
-            node_config,
-            identity=beginning.identity if beginning else None,
-            bootstrap=beginning.first if beginning else None,
-            on_fatal=_die,
-            transport=self._peers,
-            is_removed=self._is_removed,
-            birth_of=self._birth_of,
-            on_removed=lambda: _settle(removed),
-            force_new=_removals if self._is_forced else None,
-        )
+        try:
+            node = Node(
+                self._machine,
+                node_config,
+                identity=beginning.identity if beginning else None,
+                bootstrap=beginning.first if beginning else None,
+                on_fatal=_die,
+                transport=self._peers,
+                is_removed=self._is_removed,
+                birth_of=self._birth_of,
+                on_removed=lambda: _settle(removed),
+                force_new=_removals if self._is_forced else None,
+            )
+        except OSError as error:
+            place = error.filename or data_dir.root
+            raise DataDirError(f"cannot open data directory: {place}: {in_words(error)}") from error
         self._peers.become(node.identity)
         _logger.info(
             "starting member %x in cluster %x", node.identity.member_id, node.identity.cluster_id

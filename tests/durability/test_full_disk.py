@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.waiting import until
-from tests.oracle import Pyetcd, Request, Response, Server, fetch
+from tests.oracle import Pyetcd, Request, Response, Server, StartError, fetch
 
 DISK_BYTES = 160 << 20
 BLOCK_BYTES = 1 << 20
@@ -99,6 +99,28 @@ def test_writes_stop_reads_go_on_and_all_recovers(
     server.restart(kill=True)
     assert _get(server, "before") == 200
     assert _get(server, "after") == 200
+
+
+@pytest.mark.parametrize("leave_bytes", [64 << 10, 8 << 20])  # the server's log is there, too
+def test_a_first_start_on_a_full_disk_says_so(disk: Path, leave_bytes: int) -> None:
+    """Goal: who starts on a full disk is told the directory and the reason in one line; with room
+    the same command starts. Method: a disk filled, nearly or wholly, before the first start."""
+    server = Pyetcd(data_dir=disk / "data")
+    filler = _fill(disk, leave_bytes=leave_bytes)
+    try:
+        with pytest.raises(StartError, match="exited with 1;"):
+            server.start()
+        complaints = [line for line in server.log().splitlines() if " C | " in line]
+        assert len(complaints) == 1, server.log()
+        assert str(disk / "data") in complaints[0]
+        assert "no space left on device" in complaints[0]
+        assert "Errno" not in complaints[0]
+        assert "Traceback" not in server.log()
+        filler.unlink()
+        server.start()
+        assert _put(server, "after").status == 201
+    finally:
+        server.kill()
 
 
 def test_a_burst_that_fills_the_disk(server: Server, disk: Path) -> None:

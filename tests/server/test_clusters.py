@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,25 @@ def test_three_found_a_cluster_and_survive_a_stop_of_their_leader() -> None:
         leader.start()
         until(lambda: others[0].index == 10, "the restart has counted one")
         until(lambda: leader.see("/v2/keys/a")["node"]["value"] == "2", "it has caught up")
+
+
+def test_large_values_at_once_are_all_taken() -> None:
+    """Goal: values that fill a file of the log each, written at once, are taken by a leader and by
+    a follower. Method: five of 9 MiB, in members that would wait long before they send something
+    again; making a file takes longer than sending a value."""
+    value = "x" * (9 << 20)
+    with founders(3) as members, ThreadPoolExecutor(5) as writers:
+        for member in members:
+            member.among(members, "--heartbeat-interval=300", "--election-timeout=3000")
+        start(members)
+        leader = leader_of(members)
+        follower = next(member for member in members if member is not leader)
+        for via in (leader, follower):
+            keys = [f"/{via.identity.name}/{number}" for number in range(5)]
+            answers = list(writers.map(lambda key, to=via: to.put(key, value).status, keys))
+            assert answers == [201] * 5
+        for member in members:
+            until(lambda of=member: of.index == leader.index, "all have all of it")
 
 
 def test_a_member_without_quorum_serves_what_it_has(tmp_path: Path) -> None:

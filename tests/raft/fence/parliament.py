@@ -284,6 +284,7 @@ class Parliament:
         seat, engine = self.seats[member], self.engine(member)
         assert not (engine.is_leader and seat.journal.pending), "no turn before the sync"
         voters = seat.log.membership.voters
+        engine.following.resume()
         committed = engine.turn()
         self._check_commit(seat, committed, voters)
         seat.committed.extend(committed)

@@ -11,6 +11,7 @@ from raft.batch import NO_OP
 from raft.births import Births
 from raft.engine import Engine
 from raft.errors import SafetyViolation
+from raft.following import WAITING_BYTES_MAX
 from raft.journal import Identity, Recovered
 from raft.log import APPEND_BYTES_MAX, Log
 from raft.membership import Membership
@@ -739,29 +740,126 @@ def test_catching_up_hands_out_a_little_at_a_time() -> None:
     assert most <= WINDOW_BYTES // APPEND_BYTES_MAX + 3
 
 
-def test_a_follower_without_room_takes_entries_later() -> None:
-    """Goal: a follower whose journal has no room for entries drops them, promises nothing, stays a
-    follower of its leader, and takes them when there is room. Method: no room for a while.
-    """
-    parliament = Parliament(A, B, C)
+def full(parliament: Parliament) -> None:
+    """Let B, a follower of A, have no room."""
     parliament.elect(A)
     parliament.beat(A)
     parliament[B].has_room = False
-    parliament.propose(A, b"k1")
-    parliament.run()
+
+
+def test_a_follower_without_room_takes_entries_later() -> None:
+    """Goal: a follower whose journal has no room for entries lets them wait, promises nothing, is
+    no reason for its leader to step down, and takes them when there is room, without having to be
+    sent them again. Method: no room for a while; what is on the way then is lost.
+    """
+    parliament = Parliament(A, B)
+    full(parliament)
+    for text in (b"k1", b"k2", b"k3"):
+        parliament.propose(A, text)
+        parliament.run()
     for _ in range(2 * ELECTION_MS // HEARTBEAT_MS):
         parliament.beat(A)
         parliament.tick(B)
     assert parliament[B].commands == []
     assert match(parliament, A, B) == 2
-    assert parliament[C].applied_commands == [b"k1"]
     assert parliament.engine(B).leader == A
     assert parliament.engine(A).is_leader
 
+    parliament.drop(A, B)
     parliament[B].has_room = True
+    parliament.turn(B)
+    assert parliament[B].commands == [b"k1", b"k2", b"k3"]
+    assert not [m for m in parliament.on_the_way(B, A) if isinstance(m, Appended)]
+    parliament.run()
+    assert parliament[A].applied_commands == [b"k1", b"k2", b"k3"]
+
+
+def test_what_waits_for_room_is_as_it_was_sent() -> None:
+    """Goal: appends wait in their order and without a gap; what comes behind one that did not wait
+    is not taken, and what was sent again is not taken twice. Method: the second of three is lost,
+    then all come again.
+    """
+    parliament = Parliament(A, B, C)
+    full(parliament)
+    sent: list[Append] = []
+    for text in (b"k1", b"k2", b"k3"):
+        parliament.propose(A, text)
+        sent += parliament.take(A, B, Append)
+    for number in (0, 2, 0, 1, 1, 2):
+        parliament.tell(A, B, sent[number])
+    assert parliament[B].commands == []
+    parliament[B].has_room = True
+    parliament.turn(B)
+    assert parliament[B].commands == [b"k1", b"k2", b"k3"]
+    parliament.sync(B)
+    answers = [m for m in parliament.on_the_way(B, A) if isinstance(m, Appended)]
+    assert [(answer.index, answer.ok) for answer in answers] == [(3, True), (4, True), (5, True)]
+
+
+def test_what_waits_for_room_is_bounded() -> None:
+    """Goal: a leader that does not wait for answers does not fill the memory. Method: many large
+    appends; the first ones are taken when there is room.
+    """
+    parliament = Parliament(A, B, C)
+    full(parliament)
+    number = WAITING_BYTES_MAX // (4 << 20)
+    for times in range(1, 3):
+        parliament[B].has_room = False
+        there = len(parliament[B].commands)
+        with mock.patch("raft.progress.WINDOW_BYTES", 1 << 30):
+            for _ in range(2 * number):
+                parliament.propose(A, bytes(4 << 20))
+        parliament.deliver(A, B)
+        parliament[B].has_room = True
+        parliament.turn(B)
+        assert len(parliament[B].commands) == there + number
+        for _ in range(2 * ELECTION_MS // HEARTBEAT_MS):
+            parliament.beat(A)
+        assert len(parliament[B].commands) == times * 2 * number
+
+
+def test_what_waits_for_room_ends_with_its_leader() -> None:
+    """Goal: what a leader sent is not taken for what a later one says, who has none of it. Method:
+    a leader that one follower hears, and that has no room; that follower goes straight to a leader
+    of the others, and gets room.
+    """
+    parliament = Parliament(A, B, C, D, E)
+    full(parliament)
+    parliament.partition((A, B), (C, D, E))
+    parliament.propose(A, b"lost")
+    parliament.deliver(A, B)
+    parliament.elect(C, C, D, E)
+    parliament.propose(C, b"kept")
+    parliament.run(C, D, E)
+    parliament.partition((B, C, D, E))
+    parliament.beat(C)
+    assert parliament.engine(B).leader == C
+    parliament[B].has_room = True
+    parliament.turn(B)
+    assert b"lost" not in parliament[B].commands
     for _ in range(2 * ELECTION_MS // HEARTBEAT_MS):
-        parliament.beat(A)
-    assert parliament[B].applied_commands == [b"k1"]
+        parliament.beat(C)
+    assert parliament[B].applied_commands == [b"kept"]
+
+
+def test_what_waits_for_room_is_not_taken_of_nobody() -> None:
+    """Goal: who has given up its leader takes nothing of it any more, as long as it does not come
+    back. Method: the leader is silent for long; then there is room.
+    """
+    parliament = Parliament(A, B, C)
+    full(parliament)
+    parliament.propose(A, b"late")
+    parliament.deliver(A, B)
+    parliament.partition()
+    parliament.tick(B, after_ms=3 * ELECTION_MS)
+    assert parliament.engine(B)._core.leader == 0
+    parliament[B].has_room = True
+    parliament.turn(B)
+    assert parliament[B].commands == []
+    parliament.heal()
+    parliament.beat(A)
+    parliament.beat(A)
+    assert parliament[B].commands == [b"late"]
 
 
 def test_a_slow_disk_does_not_make_a_follower_look_dead() -> None:

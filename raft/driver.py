@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from raft import batch
 from raft.appender import Appender
+from raft.applying import Applying
 from raft.errors import (
     LEADER_NO_SPACE,
     NO_SPACE,
@@ -116,7 +116,6 @@ class Driver(Generic[ReplyT]):
         self._cluster_clock = cluster_clock
         self._election_ns = timing.election_ms * 1_000_000
         self._tick_s = min(timing.heartbeat_ms / 1000, _TICK_MAX_S)
-        self._on_applied = on_applied
         self._traffic = traffic
         self._on_configured = on_configured
         self._on_members = on_members
@@ -141,6 +140,17 @@ class Driver(Generic[ReplyT]):
             on_refused=self._refuse_change,
             on_no_room=on_no_room,
         )
+        self._applying: Applying[ReplyT] = Applying(
+            engine,
+            log,
+            journal,
+            machine,
+            proposals=self._proposals,
+            cluster_clock=cluster_clock,
+            applied=applied,
+            on_applied=on_applied,
+            configure=self._configure,
+        )
         engine.leading.on_acknowledged = lambda member, took_ns: traffic.acknowledged(
             member, took_ns / 1e9
         )
@@ -155,8 +165,6 @@ class Driver(Generic[ReplyT]):
         self.sender: Sender | None = None
         self.receiver: Receiver | None = None
         self._flushes: list[asyncio.Future[None]] = []
-        self._committed: deque[tuple[int, bytes]] = deque()
-        self.applied_index = applied
         # The leader as last noticed; how many came, and when the last one did, by the wall clock.
         self._leader = 0
         self.leader_changes = 0
@@ -242,6 +250,11 @@ class Driver(Generic[ReplyT]):
             self._proposals.refuse_waiting(NO_SPACE)
             for origin, number in self._intake.drain():
                 self._refuse(origin, [number], LEADER_NO_SPACE)
+
+    @property
+    def applied_index(self) -> int:
+        """Where the state machine stands."""
+        return self._applying.index
 
     @property
     def pending(self) -> int:
@@ -510,14 +523,14 @@ class Driver(Generic[ReplyT]):
             self._settle_flushes(flushes)
         if self._news and (clean or not self._engine.is_leader):
             self._news = False
-            self._committed.extend(self._engine.turn())
-        self._apply_committed()
+            self._applying.committed(self._engine.turn())
+        self._applying.advance()
 
     def _finish(self) -> None:
         """The last turn: nothing new, but what is on disk is applied and answered."""
         if not self._journal.pending:
-            self._committed.extend(self._engine.turn())
-        self._apply_committed()
+            self._applying.committed(self._engine.turn())
+        self._applying.advance()
 
     @staticmethod
     def _settle_flushes(flushes: list[asyncio.Future[None]]) -> None:
@@ -585,34 +598,11 @@ class Driver(Generic[ReplyT]):
         """Whether the journal has room for a leader's entries."""
         return self._appender.has_room(size_bytes)
 
-    # -- applying ---------------------------------------------------------------------------
-
-    def _apply_committed(self) -> None:
-        applied = False
-        while self._committed and self._committed[0][0] <= self._log.durable:
-            index, data = self._committed.popleft()
-            if index > self.applied_index:  # else a snapshot was installed meanwhile
-                self.apply_entry(index, data)
-                applied = True
-        if applied:
-            self._on_applied()
+    # -- committed --------------------------------------------------------------------------
 
     def apply_entry(self, index: int, data: bytes) -> None:
-        """Apply one committed entry and answer those of its commands that were proposed here."""
-        entry = batch.decode(data)
-        self.applied_index = index
-        if entry is None:
-            self._proposals.term_began(self._log.term_at(index))
-            return
-        self._cluster_clock.saw(entry.stamp_ns)
-        replies = self._machine.apply(entry.stamp_ns, entry.wall_ns, entry.commands)
-        own = self._proposals.origin
-        if entry.ids:
-            self._proposals.applied(
-                (number if origin == own else 0 for origin, number in entry.ids), replies
-            )
-        if entry.peers is not None:
-            self._configure(entry.peers)
+        """Apply one committed entry."""
+        self._applying.apply(index, data)
 
     def _configure(self, peers: tuple[batch.Peer, ...]) -> None:
         """Act on a configuration once nobody here can forget any more that it is committed."""
@@ -625,20 +615,8 @@ class Driver(Generic[ReplyT]):
 
     def install(self, meta: SnapshotMeta, state: object) -> bool:
         """Let a durable snapshot replace log and state; False if they are beyond it already."""
-        if self._stopped or meta.index <= max(self.applied_index, self._engine.commit_index):
+        if self._stopped or not self._applying.install(meta, state):
             return False
-        standing = batch.decode_standing(meta.config)
-        self._journal.mark_snapshot(meta.index, meta.term)
-        if not self._log.holds(meta.index, meta.term):
-            self._log.replace(meta.index, meta.term, commands=meta.commands)
-            self._log.membership.reset(meta.index, standing.peers)
-        self._machine.adopt(state)
-        self._committed.clear()
-        self.applied_index = meta.index
-        self._cluster_clock.saw(standing.stamp_ns)
-        self._proposals.hidden()
-        self._engine.installed(meta.index)
-        self._configure(standing.peers)
         self.wake()
         return True
 

@@ -37,6 +37,7 @@ OTHERS: Final = ("tests/raft", f"--ignore={DIRECTED}", "--ignore=tests/raft/peer
 # Where a mutant of a file most likely dies; the other directed tests follow.
 NEAREST: Final = {
     "appender": ("members", "driver_rules", "forwarding"),
+    "applying": ("driver_rules", "forwarding", "installs", "lost_data"),
     "clock": ("clock", "driver_rules"),
     "compaction": ("installs",),
     "core": ("replication", "elections", "membership"),

@@ -8,6 +8,7 @@ Laws:
   checked against the configuration it changes.
 * A leader does not append its own removal: it hands leadership over, and whoever proposed it does
   so again to the next one.
+* What is appended and not committed is bounded: while followers' disks hang it would fill memory.
 * Nothing is appended that the journal may have no room for: a disk that is full is found out while
   the next file is made, and the log never dies of it.
 """
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # Room in the journal left for what the engine appends by itself: votes and its no-op.
 _ROOM_KEPT_BYTES: Final = 64 * 1024
+UNCOMMITTED_BYTES_MAX: Final = 64 << 20
 
 
 class Appender:
@@ -83,13 +85,23 @@ class Appender:
         self._room, self._next_room = self._journal.room_bytes
         self._room -= _ROOM_KEPT_BYTES
         self.wants_room = False
-        while not self._engine.leading.is_transferring and (head := self._head()) is not None:
+        while self._may_append and (head := self._head()) is not None:
             change = head[1].change
             if change is not None:
                 if not self._append_change(*head, change, applied_index):
                     return
             elif not self._append_commands():
                 return
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something waits that may be appended now."""
+        return bool(self._proposals or self._intake) and not self.wants_room and self._may_append
+
+    @property
+    def _may_append(self) -> bool:
+        bounded = self._log.uncommitted_bytes < UNCOMMITTED_BYTES_MAX
+        return bounded and not self._engine.leading.is_transferring
 
     def _head(self) -> tuple[int, Proposal] | None:
         own = self._proposals.first()

@@ -32,6 +32,8 @@ class Desk:
         self.timer = timer
         self.voters: frozenset[int] = frozenset()
         self.others: list[int] = []
+        # This member's disk takes no more files.
+        self.is_full = False
         # Whom messages can get through to.
         self.reachable: set[int] = set()
         self.outbox: list[tuple[int, Message]] = []

@@ -26,6 +26,7 @@ from raft.appender import Appender
 from raft.applying import Applying
 from raft.errors import (
     LEADER_NO_SPACE,
+    MOST_NO_SPACE,
     NO_SPACE,
     STOPPED,
     TOO_MANY,
@@ -243,13 +244,17 @@ class Driver(Generic[ReplyT]):
 
         A leader lets another member lead, whose disk may have room.
         """
-        self._disk_full = full
+        self._disk_full = self._engine.desk.is_full = full
         if full:
             if self._engine.leading.transfer():
                 self.wake()
-            self._proposals.refuse_waiting(NO_SPACE)
-            for origin, number in self._intake.drain():
-                self._refuse(origin, [number], LEADER_NO_SPACE)
+            self._refuse_waiting(NO_SPACE, LEADER_NO_SPACE)
+
+    def _refuse_waiting(self, own_cause: str, cause: str) -> None:
+        """Refuse what was not appended yet, here and to other members."""
+        self._proposals.refuse_waiting(own_cause)
+        for origin, number in self._intake.drain():
+            self._refuse(origin, [number], cause)
 
     @property
     def applied_index(self) -> int:
@@ -467,6 +472,8 @@ class Driver(Generic[ReplyT]):
             self._journal.sync()
             self._synced(covered, self._clock.monotonic_ns() - started_ns)
             self._agree()
+        if self._appender.is_behind:
+            self.wake()
         self._engine.leading.send_appends()
         self._reads.advance(self.applied_index)
         self._send_out()
@@ -583,6 +590,8 @@ class Driver(Generic[ReplyT]):
         engine = self._engine
         if engine.is_leader:
             self._notice()
+            if engine.leading.lacks_room:
+                self._refuse_waiting(MOST_NO_SPACE, MOST_NO_SPACE)
             self._appender.run(self.applied_index)
         elif self._proposals and engine.leader:
             self._forward(0)

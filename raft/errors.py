@@ -14,6 +14,7 @@ TOO_MANY: Final = "etcdserver: too many requests"
 TOO_LARGE: Final = "etcdserver: request is too large"
 NO_SPACE: Final = "etcdserver: the disk of the data directory is full"
 LEADER_NO_SPACE: Final = "etcdserver: the disk of the leader's data directory is full"
+MOST_NO_SPACE: Final = "etcdserver: the disks of most members' data directories are full"
 
 
 class ProposalFailed(Exception):

@@ -72,7 +72,7 @@ class Following:
         if self._waiting or not self._take(member, message):
             self._let_wait(message)
             # The acknowledgement has to wait; that we are there need not.
-            self._desk.outbox.append((member, Beaten(self._core.term, 0)))
+            self._desk.outbox.append((member, Beaten(self._core.term, 0, self._desk.is_full)))
 
     def resume(self) -> bool:
         """Take what waited for room, as far as there is some now; tell whether anything was."""
@@ -155,12 +155,14 @@ class Following:
     def on_beat(self, member: int, message: Beat) -> None:
         """Say that we are there."""
         if self.follow(member, message.term):
-            if message.match > self._log.last_index and member in self._desk.voters:
+            voters = self._desk.voters
+            if message.match > self._log.last_index and (member in voters or not voters):
                 raise DataLost(
                     f"leader {member:x} has this member's acknowledgement of entries up to"
                     f" {message.match}, and they end at {self._log.last_index}"
                 )
-            self._desk.outbox.append((member, Beaten(message.term, message.round)))
+            full = bool(self._waiting) and self._desk.is_full
+            self._desk.outbox.append((member, Beaten(message.term, message.round, full)))
 
     def acknowledge(self, member: int, index: int) -> None:
         """Tell a leader that a snapshot it sent is in our log and state, or was not needed."""

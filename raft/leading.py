@@ -4,6 +4,7 @@ Laws:
 
 * A refused append moves what is sent next only downwards and never below what was acknowledged, and
   only the answer to the latest probe counts [L6].
+* What cannot be committed because most disks are full is not appended: it would fill the others.
 * Nothing of a snapshot ever reaches the core [S3, S4]; what is sent ahead is bounded [P6].
 * A round of heartbeats that a majority answers says that we lead still (Ongaro, section 6.4).
 """
@@ -212,6 +213,7 @@ class Leading:
         if not self._is_follower(member, message.term):
             return
         self._core.heard(member)
+        self._of(member).is_full = message.full
         if message.round == self._round and self._round > self.confirmed_round:
             self._round_answers.add(member)
             self._confirm_round()
@@ -255,6 +257,14 @@ class Leading:
         self._transfer = (target, self._clock.monotonic_ns() + self._election_ns)
         self._finish_transfer()
         return True
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether what is appended cannot be committed: most disks have no room for it."""
+        full = {member for member, progress in self._progress.items() if progress.is_full}
+        if self._desk.is_full:
+            full.add(self._desk.me)
+        return bool(full) and not self._desk.is_majority(self._desk.voters - full)
 
     def _beat(self, member: int) -> None:
         if not self.is_silent:

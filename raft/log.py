@@ -53,10 +53,12 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
             entries = [(batch.NO_OP, index, term), *entries]
         self._commit = max(entries[0][1], min(recovered.commit, entries[-1][1]))
         self.entries: list[Entry] = []
-        # Commands in the log up to and including each entry, and the bytes the entries hold.
+        # Commands in the log up to and including each entry, and the bytes of all entries that ever
+        # were in it.
         self._totals: list[int] = []
         self._total = commands_before
-        self.size_bytes = 0
+        self._ends: list[int] = []
+        self._end = 0
         # Index, term and checksum of the entry that was asked for last.
         self._checked = (0, 0, 0)
         for entry in entries:
@@ -71,7 +73,8 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         self._total += batch.count(entry[0])
         self.entries.append(entry)
         self._totals.append(self._total)
-        self.size_bytes += len(entry[0])
+        self._end += len(entry[0])
+        self._ends.append(self._end)
 
     def _notice(self, entry: Entry) -> None:
         """Learn of a configuration; the first entry of a log is always one."""
@@ -101,6 +104,16 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
     @property
     def last_term(self) -> int:
         return self.entries[-1][2]
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes its entries hold."""
+        return self._end - self._ends[0] + len(self.entries[0][0])
+
+    @property
+    def uncommitted_bytes(self) -> int:
+        """The bytes of the entries behind the commit index."""
+        return self._end - self._ends[self._commit - self.first_index]
 
     def term_at(self, index: int) -> int:
         return self.entries[index - self.first_index][2]
@@ -139,21 +152,17 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         It holds at least the last `commands` commands, unless these are more than `size_bytes`.
         """
         end = index - self.first_index
-        position = bisect_left(self._totals, self._totals[end] - commands)
-        kept_bytes = 0
-        for newest in range(end, position, -1):
-            kept_bytes += len(self.entries[newest][0])
-            if kept_bytes > size_bytes:
-                return self.entries[newest][1]
-        return self.entries[position][1]
+        by_commands = bisect_left(self._totals, self._totals[end] - commands)
+        by_size = bisect_left(self._ends, self._ends[end] - size_bytes)
+        return self.entries[max(by_commands, by_size)][1]
 
     def compact(self, base: int) -> None:
         """Drop the entries before `base` from memory."""
         drop = base - self.first_index
         if drop > 0:
-            self.size_bytes -= sum(len(entry[0]) for entry in self.entries[:drop])
             del self.entries[:drop]
             del self._totals[:drop]
+            del self._ends[:drop]
             self.membership.compact(base)
 
     def truncate(self, index: int) -> None:
@@ -162,10 +171,10 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         The journal needs no record of this: the next entry at a lower index truncates it.
         """
         position = index - self.first_index
-        self.size_bytes -= sum(len(entry[0]) for entry in self.entries[position:])
         del self.entries[position:]
         del self._totals[position:]
-        self._total = self._totals[-1]
+        del self._ends[position:]
+        self._total, self._end = self._totals[-1], self._ends[-1]
         self.durable = min(self.durable, index - 1)
         self.membership.truncate(index)
 
@@ -174,7 +183,8 @@ class Log(PySyncObjJournal):  # type: ignore[misc]  # PySyncObj has no types
         self.entries = [(batch.NO_OP, index, term)]
         self._totals = [commands]
         self._total = commands
-        self.size_bytes = len(batch.NO_OP)
+        self._end = len(batch.NO_OP)
+        self._ends = [self._end]
         self.durable = index
         self._fresh = _NONE
 

@@ -71,10 +71,14 @@ class Beat(msgspec.Struct, tag="beat", array_like=True, frozen=True, gc=False):
 
 
 class Beaten(msgspec.Struct, tag="beaten", array_like=True, frozen=True, gc=False):
-    """The answer to a Beat: no higher term than this is known here."""
+    """The answer to a Beat: no higher term than this is known here.
+
+    `full`: the sender has been sent entries that its disk has no room for.
+    """
 
     term: int
     round: int
+    full: bool = False
 
 
 class AskVote(msgspec.Struct, tag="ask-vote", array_like=True, frozen=True, gc=False):

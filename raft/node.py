@@ -150,7 +150,13 @@ class Node(Generic[ReplyT]):
         self._cluster_clock = ClusterClock(self._clock)
         if standing is not None:
             self._cluster_clock.saw(standing.stamp_ns)
-        self._space = Space(self._disk, config.journal_directory, self._journal, on_fatal=on_fatal)
+        self._space = Space(
+            self._disk,
+            config.journal_directory,
+            self._journal,
+            on_full=self._relieve,
+            on_fatal=on_fatal,
+        )
         # Who the members are as far as applied, and whether we were told to go.
         self._configured: tuple[batch.Peer, ...] = standing.peers if standing else ()
         self._gone = False
@@ -309,13 +315,17 @@ class Node(Generic[ReplyT]):
 
     def _applied(self) -> None:
         self.compactor.applied(self._driver.applied_index, self._encode_standing)
-        self._space.used()
+        self._space.prepare()
         if not self._gone and self._is_removed(self.identity.member_id):
             self._go()
 
     def _encode_standing(self) -> bytes:
         peers = self._membership.at(self._driver.applied_index)
         return batch.encode_standing(batch.Standing(peers, self._cluster_clock.applied_ns))
+
+    def _relieve(self) -> None:
+        """Let the part of the log go that a full disk can do without."""
+        self.compactor.relieve(self._driver.applied_index, self._encode_standing)
 
     async def _take_snapshot(self) -> None:
         """Take a snapshot out of turn: a member needs one."""

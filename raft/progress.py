@@ -30,6 +30,7 @@ class Progress:
         "_in_flight_bytes",
         "_probed",
         "_sent_ns",
+        "is_full",
         "probe_index",
         "state",
         "told_commit",
@@ -41,6 +42,8 @@ class Progress:
         self.probe_index = 0
         # The commit index that it was sent last.
         self.told_commit = 0
+        # It has no room for what it was sent.
+        self.is_full = False
         self._probed = False
         # (last index, bytes) of appends that have no answer yet.
         self._in_flight: deque[tuple[int, int]] = deque()
@@ -66,6 +69,7 @@ class Progress:
 
     def acknowledged(self, index: int, now_ns: int) -> int | None:
         """The follower has all up to `index`; return how long the oldest answer took, in ns."""
+        self.is_full = False
         if self.state == PROBING:
             self.state, self._probed = REPLICATING, False
         took_ns = None

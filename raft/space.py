@@ -5,7 +5,7 @@ Laws:
 * The log never has to make a file at the moment it is written to: the next one is made ahead of
   need, in a thread, and that is where a full disk shows, harmlessly.
 * While the disk is full, or the next file cannot be made, writes are refused and reads go on. It is
-  looked at every second, so the server recovers by itself.
+  looked at every second, and not more often, so the server recovers by itself.
 """
 
 from __future__ import annotations
@@ -53,11 +53,14 @@ class Space:
         directory: str,
         journal: Journal,
         *,
+        on_full: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
+        """`on_full` is called each time the disk is found full."""
         self._disk = disk
         self._directory = directory
         self._journal = journal
+        self._on_full = on_full
         self._on_fatal = on_fatal
         self._writes: Writes | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -77,13 +80,12 @@ class Space:
         if self._preparing is not None:
             await asyncio.wait([self._preparing])
 
-    def used(self) -> None:
-        """Learn that something was written: the next file may be wanted now."""
-        if not self._no_spare:
-            self.prepare()
-
     def prepare(self) -> None:
-        """Have the next file made if one is wanted and none is being made."""
+        """Have the next file made if one is wanted; after a failure the watch tries again."""
+        if not self._no_spare:
+            self._prepare_if_wanted()
+
+    def _prepare_if_wanted(self) -> None:
         wanted = (
             self._no_spare
             or self._journal.needs_preparing
@@ -94,11 +96,13 @@ class Space:
 
     def _watch(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_CHECK_S, self._watch)
-        self.prepare()
+        self._prepare_if_wanted()
         try:
             self._look()
         except OSError as error:
             self._on_fatal(error)
+        if self._writes is not None and self._writes.disk_full:
+            self._on_full()
 
     async def _prepare(self) -> None:
         try:

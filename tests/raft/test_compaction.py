@@ -232,6 +232,35 @@ async def test_a_removal_that_fails_below_a_member() -> None:
             assert all(member.has(b"/k%d" % i) for i in range(1, number + 1))
 
 
+async def test_a_full_disk_is_relieved_of_its_log() -> None:
+    """Goal: a disk that is full of the log gets room by a snapshot, and keeps little of the log;
+    where the log is small, none is taken. Method: a disk that counts as full, before and after
+    there is much in the log."""
+    disk = HookedDisk()
+    with (
+        mock.patch("raft.compaction.RELIEF_BYTES_MAX", 10_000),
+        mock.patch("raft.space._CHECK_S", 0.01),
+        small_segments(),
+    ):
+        async with running(disk) as member:
+            compactor, driver = member.node.compactor, member.node.driver
+            with mock.patch("raft.space.FREE_BYTES_MIN", 1 << 62):
+                await until(lambda: driver.disk_full, "it is full")
+                with mock.patch.object(compactor, "relieve", wraps=compactor.relieve) as relieve:
+                    await until(lambda: relieve.call_count >= 3, "it is looked at")
+                assert compactor.last_index == 0
+            await until(lambda: not driver.disk_full, "it has room")
+            for number in range(100):
+                await member.propose(Set(b"/k", b"%d" % number + b"x" * 1000))
+            before = member.node.journal.size_bytes
+            with mock.patch("raft.space.FREE_BYTES_MIN", 1 << 62):
+                await until(lambda: compactor.last_index and compactor._task is None, "a snapshot")
+            assert member.node._log.size_bytes <= 10_000 + 1_100  # and its base
+            assert member.node.journal.size_bytes < before - 50_000
+            await until(lambda: not driver.disk_full, "it has room")
+            assert (await member.propose(Set(b"/after", b"v"))).status == 201
+
+
 @pytest.mark.parametrize("operation", ["create", "pwrite", "sync", "rename", "sync_dir"])
 async def test_a_snapshot_that_cannot_be_written(
     operation: str, caplog: pytest.LogCaptureFixture
@@ -259,7 +288,7 @@ async def test_a_snapshot_that_cannot_be_written(
                 while complaints() < 2:
                     number += 1
                     assert (await member.propose(Set(b"/k%d" % number, b"v"))).status == 201
-            assert "simulated I/O error" in caplog.text
+            assert "simulated i/o error" in caplog.text
             assert member.node.compactor.last_index == 0
             assert member.node._log.first_index == 1
             assert member.fatal == []

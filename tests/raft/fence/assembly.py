@@ -275,6 +275,11 @@ def quiet(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
     return future
 
 
+def why(future: asyncio.Future[Any]) -> str:
+    """Why it failed; "" if it did not, or not yet."""
+    return str(future.exception() or "") if future.done() else ""
+
+
 class Assembly:
     """Several nodes and what lies between them."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -11,8 +12,9 @@ import pytest
 
 from raft import ProposalFailed
 from raft.batch import COMMANDS_MAX, decode
+from raft.errors import MOST_NO_SPACE
 from raft.messages import Append, Appended, AskVote, Beat, Commit, Vote
-from tests.raft.fence.assembly import POISON, Delegate, Gate, assembled, quiet, settle, until
+from tests.raft.fence.assembly import POISON, Delegate, Gate, assembled, quiet, settle, until, why
 from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
 from tests.raft.member import DEADLINE_S, WAL, within
 
@@ -194,16 +196,18 @@ async def test_an_entry_holds_so_many_commands_and_no_more() -> None:
 
 
 async def test_a_follower_whose_journal_has_no_room_waits_for_it() -> None:
-    """Goal: a follower on a full disk drops the entries that don't fit into what it has prepared,
-    asks for room, does not fail, and takes them when there is some. Method: no new files for a
-    while, and more than fits.
+    """Goal: a follower on a full disk lets the entries wait that don't fit into what it has
+    prepared, asks for room, but not all the time, does not fail, and takes them when there is some.
+    Method: no new files for a while, and more than fits; each file that it tries to make counts.
     """
     async with assembled(A, B, C, segment_bytes=64 << 10) as house:
         await house.elect(A)
         await house.same()
+        tries: list[str] = []
 
         def full(operation: str, path: str) -> None:
             if operation == "create" and path.startswith(WAL):
+                tries.append(path)
                 raise OSError(errno.ENOSPC, "no room")
 
         house[B].disk.before = full
@@ -214,13 +218,85 @@ async def test_a_follower_whose_journal_has_no_room_waits_for_it() -> None:
         await settle()
         assert house[B].node._log.last_index < house[A].node._log.last_index
         assert not house[B].fatal
-        assert house[B].node.driver.wants_room
+        driver = house[B].node.driver
+        assert driver.wants_room
+        await until(lambda: tries, "it tries to make a file")
+        began_s, before = time.monotonic(), len(tries)
+        for _ in range(50):
+            driver.wake()
+            await settle()
+        assert len(tries) - before <= 1 + time.monotonic() - began_s
+
         house[B].disk.before = lambda _operation, _path: None
-        house[B].node._space.prepare()
+        await until(lambda: not driver.disk_full, "it finds out that there is room")
         for _ in range(30):
             house[A].pass_time(101)
             await house[A].ticked()
         await house.same()
+
+
+async def test_what_most_disks_have_no_room_for_is_refused() -> None:
+    """Goal: while the disks of most members are full, a leader whose own is not refuses writes and
+    says why instead of logging what cannot be committed; when one of them has room, they are taken
+    again, and what was logged before is committed. Method: two of three make no files for a while.
+    """
+    async with assembled(A, B, C, segment_bytes=64 << 10) as house:
+        await house.elect(A)
+        await house.same()
+
+        def full(operation: str, path: str) -> None:
+            if operation == "create" and path.startswith(WAL):
+                raise OSError(errno.ENOSPC, "no room")
+
+        house[B].disk.before = house[C].disk.before = full
+        value = bytes(16 << 10)
+        logged = [house[A].propose(b"logged %d" % number + value) for number in range(6)]
+        for member in (B, C):
+            await until(lambda of=member: house[of].node.driver.disk_full, "its disk is full")
+        while not house[A].node._engine.leading.lacks_room:
+            house[A].pass_time(101)
+            await house[A].ticked()
+        last = house[A].node._log.last_index
+        own, other = house[A].propose(b"own"), house[B].node.driver
+        await until(lambda: own.done(), "it is refused")
+        assert why(own) == MOST_NO_SPACE
+        assert other.disk_full
+        assert house[A].node._log.last_index == last
+        assert house[A].node._engine.is_leader
+
+        house[C].disk.before = lambda _operation, _path: None
+        await until(lambda: not house[A].node._engine.leading.lacks_room, "A hears of it")
+        for _ in range(30):
+            house[A].pass_time(101)
+            await house[A].ticked()
+        await within(house[A].propose(b"again"))
+        assert all(reply.done() and not why(reply) for reply in logged)
+
+
+async def test_what_is_not_committed_is_bounded() -> None:
+    """Goal: a leader whose followers do not take anything logs so much and no more; what waits is
+    logged when they do. Method: a small bound, nothing gets through for a while.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        with mock.patch("raft.appender.UNCOMMITTED_BYTES_MAX", 100_000):
+            house.hold((A, B), (A, C))
+            replies = [house[A].propose(b"%d" % number + bytes(30_000)) for number in range(20)]
+            await settle()
+            log = house[A].node._log
+            assert 100_000 <= log.uncommitted_bytes <= 100_000 + 1_100_000
+            waiting = house[A].propose(b"waiting")
+            await settle()
+            assert house[A].node.driver.wants_room is False
+            assert log.uncommitted_bytes <= 1_200_000
+            house.flow()
+            for _ in range(10):
+                house[A].pass_time(101)
+                await house[A].ticked()
+            await within(waiting)
+            assert all(reply.done() for reply in replies)
+            assert log.uncommitted_bytes == 0
 
 
 async def test_a_leader_whose_disk_hangs_is_replaced() -> None:

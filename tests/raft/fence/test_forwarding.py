@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
@@ -21,20 +20,12 @@ from raft.errors import (
 )
 from raft.messages import Beat, Forward, Proposal, Refused
 from raft.proposals import EXTRA_BYTES, Intake, Proposals
-from tests.raft.fence.assembly import Assembly, Gate, assembled, quiet, settle, until
+from tests.raft.fence.assembly import Assembly, Gate, assembled, quiet, settle, until, why
 from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
 from tests.raft.member import within
 
-if TYPE_CHECKING:
-    from typing import Any
-
 A, B, C = 1, 2, 3
 TIMEOUT_MS = 7000
-
-
-def why(future: asyncio.Future[Any]) -> str:
-    """Why it failed; "" if it did not, or not yet."""
-    return str(future.exception() or "") if future.done() else ""
 
 
 async def its_forward(house: Assembly) -> Forward:

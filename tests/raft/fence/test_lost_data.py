@@ -15,7 +15,7 @@ from tests.raft.fence.assembly import (
     settle,
     until,
 )
-from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS
+from tests.raft.fence.parliament import ELECTION_MS, HEARTBEAT_MS, Parliament
 from tests.raft.member import WAL, within
 
 A, B, C = 1, 2, 3
@@ -356,6 +356,19 @@ async def test_a_stranger_tells_nobody_what_it_has_lost() -> None:
         house.tell(9, B, Beat(house[A].node.term + 1, 0, match=10**9))
         await house[B].ticked()
         assert not house[B].fatal
+
+
+def test_a_joiner_without_what_it_acknowledged_ends() -> None:
+    """Goal: who joined, acknowledged, and lost its directory before anybody had it on record is
+    told so by its leader, instead of waiting for entries that it is believed to have. Method: a
+    member that has never heard of a member gets a heartbeat that says what it has acknowledged.
+    """
+    parliament = Parliament(A, B, joiners=[C])
+    parliament.elect(A, A, B)
+    leader = parliament.engine(A)
+    parliament.tell(A, C, Beat(leader.term, 0, 0))
+    with pytest.raises(DataLost, match="acknowledgement of entries up to 2, and they end at 0"):
+        parliament.tell(A, C, Beat(leader.term, 0, 2))
 
 
 async def test_an_old_denial_costs_nobody_his_life() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,20 +11,12 @@ from raft import ProposalFailed
 from raft.errors import STOPPED, TIMED_OUT
 from raft.messages import AskIndex, Beat, Beaten, TellIndex
 from raft.reads import Reads
-from tests.raft.fence.assembly import Assembly, assembled, settle, until
+from tests.raft.fence.assembly import Assembly, assembled, settle, until, why
 from tests.raft.fence.parliament import ELECTION_MS
 from tests.raft.member import within
 
-if TYPE_CHECKING:
-    from typing import Any
-
 A, B, C = 1, 2, 3
 TIMEOUT_MS = 7000
-
-
-def why(future: asyncio.Future[Any]) -> str:
-    """Why it failed; "" if it did not, or not yet."""
-    return str(future.exception() or "") if future.done() else ""
 
 
 async def asked(house: Assembly, sender: int, receiver: int) -> AskIndex:

@@ -6,8 +6,8 @@ Laws: those of transport. What aiohttp raises leaves as the errors of `errors`, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-import ssl
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import yarl
 
-from pyetcdctl import dialling, http1
+from pyetcdctl import dialling, http1, tls_errors
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
@@ -263,11 +263,15 @@ def _url(endpoint: Endpoint, target: str) -> yarl.URL:
 
 def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     """What an error of aiohttp's is called; `endpoint`: who was dialled."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ssl.SSLError):
-        return dialling.tls_failure(cause)
+    cause: BaseException = error
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return dialling.tls_failure(error.certificate_error)  # type: ignore[arg-type]
+        cause = error.certificate_error
+    if isinstance(cause, OSError) and tls_errors.is_one(cause):
+        return tls_errors.failure(cause)
+    if _is_over(cause):
+        return ConnectionEnded("EOF")
     if isinstance(error, aiohttp.ClientConnectorError):
         return _dial_failure(endpoint, error)
     if isinstance(error, aiohttp.ServerTimeoutError):
@@ -283,6 +287,14 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(error, aiohttp.ClientResponseError):
         return http1.broken(" ".join(error.message.split()))
     return http1.broken(error)
+
+
+def _is_over(cause: BaseException) -> bool:
+    """Whether the other side has ended the connection: asyncio has no number for it in a handshake,
+    and aiohttp another class later.
+    """
+    is_number = getattr(cause, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
+    return is_number or isinstance(cause, ConnectionResetError | BrokenPipeError)
 
 
 def _dial_failure(endpoint: Endpoint, error: aiohttp.ClientConnectorError) -> DialFailed:

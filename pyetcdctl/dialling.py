@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyetcdctl import authority, requests
+from pyetcdctl import authority, requests, tls_errors
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadCredentials,
@@ -27,8 +27,6 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
-    import ssl
-
     from pyetcdctl.tls import TLS
 
 _PORT_MAX: Final = 65535
@@ -190,8 +188,8 @@ def name_server() -> str:
 
 def broken(error: OSError, sock: socket.socket) -> EndpointFailed:
     """What an error on a connection is called."""
-    if type(error).__module__ == "ssl":
-        return tls_failure(error)
+    if tls_errors.is_one(error):
+        return tls_errors.failure(error)
     try:
         ends = f"{_end(sock.getsockname())}->{_end(sock.getpeername())}"
     except (OSError, IndexError):
@@ -219,50 +217,10 @@ def _secured(sock: socket.socket, endpoint: Endpoint, tls: TLS, deadline: float)
         raise ConnectionEnded("EOF") from None
     except OSError as error:
         sock.close()
-        raise tls_failure(error) from None
+        raise tls_errors.failure(error) from None
     except ValueError as error:  # a name that no certificate can be for
         sock.close()
         raise TLSFailed(f"tls: {error}") from None
-
-
-def tls_failure(error: OSError) -> EndpointFailed:
-    """Say an ssl.SSLError in Go's words."""
-    import ssl
-
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return TLSFailed(f"x509: {_verification(error)}")
-    reason = getattr(error, "reason", None) or ""
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "EOF" in reason:
-        return ConnectionEnded("EOF")
-    if "ALERT_" in reason:
-        alert = reason.partition("ALERT_")[2].lower().replace("_", " ")
-        return TLSFailed(f"remote error: tls: {_ALERTS.get(alert, alert)}")
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-        return EndpointFailed("http: server gave HTTP response to HTTPS client")
-    return TLSFailed(f"tls: {(reason or str(error)).lower().replace('_', ' ')}")
-
-
-_ALERTS: Final = {
-    "unknown ca": "unknown certificate authority",
-    "certificate unknown": "unknown certificate",
-    "certificate expired": "expired certificate",
-}
-
-_UNKNOWN_AUTHORITY: Final = "certificate signed by unknown authority"
-# OpenSSL's numbers (openssl/x509_vfy.h).
-_VERIFICATION: Final = {
-    2: _UNKNOWN_AUTHORITY,
-    9: "certificate has expired or is not yet valid",
-    10: "certificate has expired or is not yet valid",
-    18: _UNKNOWN_AUTHORITY,
-    19: _UNKNOWN_AUTHORITY,
-    20: _UNKNOWN_AUTHORITY,
-    21: _UNKNOWN_AUTHORITY,
-}
-
-
-def _verification(error: ssl.SSLCertVerificationError) -> str:
-    return _VERIFICATION.get(error.verify_code, error.verify_message)
 
 
 # -- proxies --------------------------------------------------------------------------------

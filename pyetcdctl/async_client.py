@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pyetcdctl.answers import Member, Result
@@ -142,6 +143,9 @@ class AsyncClient(
             change = watch.took(request, outcome)
             if change is not None:
                 yield change
+            elif watch.is_silent:
+                with suppress(ClientError):
+                    await self.leader()
             elif watch.pause_s:
                 await asyncio.sleep(watch.pause_s)
 
@@ -157,7 +161,7 @@ class AsyncClient(
 
     async def answer(self, request: Request) -> Answer:
         """Make a request at the endpoints, one after the other."""
-        total_s = None if request.waits else self._total_timeout_s
+        total_s = request.poll_s if request.waits else self._total_timeout_s
         try:
             async with asyncio.timeout(total_s) as limit:
                 with self._transport.heeding(limit):

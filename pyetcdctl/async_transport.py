@@ -32,8 +32,8 @@ from pyetcdctl.transport import (
     COMMON_HEADERS,
     REDIRECTS_MAX,
     Answer,
-    check_index,
     headers_of,
+    heed_head,
     index_of,
     redirection,
 )
@@ -242,7 +242,7 @@ def _check(endpoint: Endpoint) -> None:
 
 async def _read(request: Request, response: aiohttp.ClientResponse, bytes_max: int) -> Answer:
     index = index_of(response.headers.get("X-Etcd-Index"))
-    check_index(request, index)
+    heed_head(request, response.status, index)
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

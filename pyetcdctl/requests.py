@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyetcdctl.errors import BadText
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -47,6 +47,10 @@ class Request(NamedTuple):
     one_shot: bool = False
     # A long poll: silence is no failure.
     waits: bool = False
+    # How long it may be silent (s), None for ever; then it is DeadlineExceeded.
+    poll_s: float | None = None
+    # Told the index of the head that begins its answer: up to there nothing has happened.
+    on_head: Callable[[int], None] | None = None
     # An index that has been seen: a member that has not come to it is IndexBehind, told by the head
     # of its answer, for which a long poll does not wait.
     known_index: int = 0

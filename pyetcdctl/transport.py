@@ -89,10 +89,14 @@ def index_of(header: str | None) -> int:
     return index if index < requests.UINT64 else 0
 
 
-def check_index(request: Request, index: int) -> None:
-    """Raise IndexBehind for an answer whose index is behind what the request knows."""
+def heed_head(request: Request, status: int, index: int) -> None:
+    """Raise IndexBehind for an answer whose index is behind what the request knows; tell the
+    request of that of a long poll that has begun.
+    """
     if 0 < index < request.known_index:
         raise IndexBehind(index, request.known_index)
+    if request.on_head is not None and status == 200:
+        request.on_head(index)
 
 
 class Patience(NamedTuple):
@@ -324,7 +328,7 @@ class _Connection:
             raise dialling.broken(error, self._line.socket) from None
         if head is None:
             raise _Stale
-        check_index(request, index_of(head.get("x-etcd-index")))
+        heed_head(request, head.status, index_of(head.get("x-etcd-index")))
         return self._read(head, deadline)
 
     def _read(self, head: http1.Head, deadline: float | None) -> Answer:

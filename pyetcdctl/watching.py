@@ -18,6 +18,9 @@ Laws:
   index, the smaller one, is where the watch goes on from.
 * An event that is not behind the last one is never told: the server did not heed the index, and the
   subtree is read anew.
+* A question that has heard nothing for POLL_S is asked again, after a look round the endpoints for
+  one that answers and knows a leader: a member that hangs, or is cut off, is left then. It goes on
+  from the index of the head that began the silence, so that what happens elsewhere does not age it.
 * Whatever goes wrong is asked again, at most every second; any other no ends the watch.
 """
 
@@ -32,12 +35,15 @@ from pyetcdctl.errors import (
     PASSING,
     BadAnswer,
     ClientError,
+    DeadlineExceeded,
     EventIndexCleared,
     IndexBehind,
     KeyNotFound,
 )
 
 RESYNC: Final = "resync"
+POLL_S: Final = 60.0
+"""How long one question may stay open: a member may be silently gone."""
 _GONE: Final = ("delete", "expire", "compareAndDelete")
 
 
@@ -89,8 +95,11 @@ class Watch:
             arguments.index("after_index", after_index)
         self._key = key
         self._recursive = recursive
-        # The index of the last event that was told, None if it is not known yet where to begin.
+        # Up to where all has been told, None if it is not known yet where to begin; and up to where
+        # the question that is open has said that there is nothing.
         self._index = after_index if known is None else known.index
+        self._heard = 0
+        self.is_silent = False
         # The subtree as told so far, and whether that is all of it.
         self._known: dict[str, Node] = {}
         self._is_whole = known is not None
@@ -111,10 +120,21 @@ class Watch:
             quorum = self._trouble is not None
             return requests.get(self._key, recursive=self._recursive, sort=False, quorum=quorum)
         request = requests.wait(self._key, recursive=self._recursive, wait_index=self._index + 1)
-        return request._replace(known_index=self._index)
+        self._heard = self._index
+        return request._replace(known_index=self._index, poll_s=POLL_S, on_head=self._hear)
+
+    def _hear(self, index: int) -> None:
+        self._heard = max(self._heard, index)
 
     def took(self, request: requests.Request, outcome: Result | ClientError) -> Change | None:
-        """Take an answer; return what there is to tell. Raises what ends the watch."""
+        """Take an answer; return what there is to tell. Raises what ends the watch.
+
+        `is_silent` says afterwards whether an endpoint that answers is to be looked for.
+        """
+        self.is_silent = request.waits and isinstance(outcome, DeadlineExceeded)
+        if self.is_silent:
+            self._index = self._heard
+            return None
         if isinstance(outcome, ClientError):
             return self._failed(request, outcome)
         if not request.waits:

@@ -39,6 +39,7 @@ from pyetcdctl.transport import (
 )
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Iterator
     from types import SimpleNamespace
 
@@ -139,6 +140,11 @@ class AsyncTransport:
         try:
             async with await _head(named, asking, header_s) as response:
                 return await _read(request, response, self._answer_bytes_max)
+        except aiohttp.ClientConnectorCertificateError as error:
+            refused: ssl.CertificateError = error.certificate_error  # type: ignore[assignment]
+            failed = await asyncio.to_thread(dialling.tls_failure, refused, endpoint, self._tls)
+            failed.may_be_heard = False
+            raise failed from None
         except aiohttp.ClientError as error:
             failed = _failure(proxy or endpoint, error)
             failed.may_be_heard = sent.is_set()
@@ -266,8 +272,6 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     cause: BaseException = error
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
     if isinstance(cause, OSError) and tls_errors.is_one(cause):
         return tls_errors.failure(cause)
     if _is_over(cause):

@@ -11,13 +11,14 @@ import os
 import socket
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyetcdctl import authority, requests, tls_errors
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadCredentials,
     BadEndpoint,
+    BadTLS,
     ConnectionEnded,
     DialFailed,
     EndpointFailed,
@@ -27,11 +28,14 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyetcdctl.tls import TLS
 
 _PORT_MAX: Final = 65535
 DIAL_S: Final = 30.0
 _KEEPALIVE_S: Final = 30
+_LOOK_S: Final = 2.0
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
@@ -205,10 +209,9 @@ def _end(name: tuple[str, int]) -> str:
 
 
 def _secured(sock: socket.socket, endpoint: Endpoint, tls: TLS, deadline: float) -> socket.socket:
-    name = tls.server_name or endpoint.host.removesuffix(".")
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
-        return tls.context().wrap_socket(sock, server_hostname=name)
+        return tls.context().wrap_socket(sock, server_hostname=_name(endpoint, tls))
     except TimeoutError:
         sock.close()
         raise EndpointFailed("net/http: TLS handshake timeout") from None
@@ -217,10 +220,47 @@ def _secured(sock: socket.socket, endpoint: Endpoint, tls: TLS, deadline: float)
         raise ConnectionEnded("EOF") from None
     except OSError as error:
         sock.close()
-        raise tls_errors.failure(error) from None
+        raise tls_failure(error, endpoint, tls, deadline) from None
+    except BadTLS as error:  # good ones were there when the client was made
+        sock.close()
+        raise TLSFailed(str(error)) from None
     except ValueError as error:  # a name that no certificate can be for
         sock.close()
         raise TLSFailed(f"tls: {error}") from None
+
+
+def _name(endpoint: Endpoint, tls: TLS) -> str:
+    """Whose certificate it has to be."""
+    return tls.server_name or endpoint.host.removesuffix(".")
+
+
+def tls_failure(
+    error: OSError, endpoint: Endpoint, tls: TLS, deadline: float | None = None
+) -> EndpointFailed:
+    """What an error of OpenSSL's in dialling is called, after a second look if it was for the
+    certificate's names or times: the error does not say which those are.
+    """
+    from pyetcdctl import certificates
+
+    code = getattr(error, "verify_code", 0)
+    if code not in (*certificates.OF_NAMES, *certificates.OF_TIMES):
+        return tls_errors.failure(error)
+    look_by = time.monotonic() + _LOOK_S
+    certificate = _look(endpoint, tls, look_by if deadline is None else min(deadline, look_by))
+    told = certificates.refusal(certificate, _name(endpoint, tls), code)
+    return TLSFailed(f"x509: {told}") if told else tls_errors.failure(error)
+
+
+def _look(endpoint: Endpoint, tls: TLS, deadline: float) -> Mapping[str, Any]:
+    """The certificate of who is there, if its authority vouches for it; else nothing."""
+    try:
+        with _connected(endpoint, deadline).socket as sock:
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            name = _name(endpoint, tls)
+            with tls.second_look().wrap_socket(sock, server_hostname=name) as secured:
+                return secured.getpeercert() or {}
+    except (BadTLS, EndpointFailed, OSError, ValueError):
+        return {}
 
 
 # -- proxies --------------------------------------------------------------------------------

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 import subprocess
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 
-from pyetcdctl import TLS, ClusterUnavailable
+from pyetcdctl import TLS, Client, ClusterUnavailable
 from tests.clients.etcdctl import find_etcdctl
 from tests.oracle.process import RealEtcd, free_port
-from tests.pyetcdctl.running import END_S, environment
+from tests.pyetcdctl.answering import Reply, answering
+from tests.pyetcdctl.running import END_S, environment, run
 from tests.pyetcdctl.test_both_clients import awaited, heard
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
+NOW = datetime.now(UTC).replace(microsecond=0)
 UNAVAILABLE = "client: etcd cluster is unavailable or misconfigured; error #0: "
 
 
@@ -107,3 +112,136 @@ def test_https_where_http_is_spoken(guarded: tuple[str, str, Path]) -> None:
     code, theirs = said_by_etcdctl(url, "--ca-file", authority)
     assert code == 4
     assert theirs == f"{UNAVAILABLE}EOF" or theirs.endswith("read: connection reset by peer")
+
+
+def without_names(directory: Path, authority: trustme.CA, common_name: str) -> trustme.LeafCert:
+    """A certificate whose only name is its common name, as old ones are."""
+    authority.private_key_pem.write_to_path(directory / "ca.key")
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    script = f"""
+    openssl req -newkey rsa:2048 -nodes -subj /CN={common_name} -keyout old.key -out old.csr
+    openssl x509 -req -in old.csr -days 2 -CA ca.pem -CAkey ca.key -CAcreateserial -out old.pem
+    """
+    subprocess.run(["sh", "-ec", script], cwd=directory, check=True, capture_output=True)
+    key, cert = (directory / name for name in ("old.key", "old.pem"))
+    return trustme.LeafCert(key.read_bytes(), cert.read_bytes(), [])
+
+
+ISSUED = {
+    "another name": (["foo.example", "*.bar.example"], {}),
+    "another address": (["127.0.0.2", "::1"], {}),
+    "a name and an address": (["foo.example", "127.0.0.2"], {}),
+    "expired": (["localhost", HOST], {"not_after": NOW - timedelta(days=1)}),
+    "not yet valid": (["localhost", HOST], {"not_before": NOW + timedelta(days=1)}),
+    "expired, of another name": (["foo.example"], {"not_after": NOW - timedelta(days=1)}),
+    "a common name": ("localhost", {}),
+    "a common address": (HOST, {}),
+}
+
+
+@pytest.mark.parametrize("host", ["localhost", HOST])
+@pytest.mark.parametrize("what", ISSUED)
+def test_a_certificate_that_is_refused(tmp_path: Path, what: str, host: str) -> None:
+    """Goal: what is wrong with a server's certificate is named as etcdctl does: for whom it is, and
+    since when it is not valid. Method: certificates of a known authority with one fault, or two.
+    """
+    names, dates = ISSUED[what]
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    issued = (
+        without_names(tmp_path, authority, names)
+        if isinstance(names, str)
+        else authority.issue_cert(*names, **dates)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    with answering(lambda _path, _headers: Reply(b"{}"), context) as url:
+        url = url.replace(HOST, host)
+        ca_file = str(tmp_path / "ca.crt")
+        ours = [timeless(str(ask(key, url, tls=TLS(ca_file)))) for ask in (heard, awaited)]
+        code, theirs = said_by_etcdctl(url, "--ca-file", ca_file)
+    assert code == 4
+    assert "x509: " in theirs
+    for said in ours:
+        assert timeless(theirs) in said
+
+
+def timeless(text: str) -> str:
+    """A text without the time it was said at."""
+    return re.sub("current time [-0-9T:Z+]+", "current time T", text)
+
+
+FILES = {
+    "a key of another kind": ("us.crt", "rsa.key", "ca.crt"),
+    "a key of another certificate": ("us.crt", "other.key", "ca.crt"),
+    "the other way round": ("us.key", "us.crt", "ca.crt"),
+    "a key twice": ("us.key", "us.key", "ca.crt"),
+    "a certificate twice": ("us.crt", "us.crt", "ca.crt"),
+    "no key": ("us.crt", "empty", "ca.crt"),
+    "no certificate": ("empty", "us.key", "ca.crt"),
+    "a request": ("us.csr", "us.key", "ca.crt"),
+    "a request for a key": ("us.crt", "us.csr", "ca.crt"),
+    "a broken certificate": ("broken.crt", "us.key", "ca.crt"),
+    "a broken key": ("us.crt", "broken.key", "ca.crt"),
+    "an authority's key": ("", "", "us.key"),
+    "a broken authority": ("", "", "broken.crt"),
+    "no authority": ("", "", "empty"),
+    "two authorities, twice": ("us.crt", "us.key", "bundle.crt"),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with all of them."""
+    directory = tmp_path_factory.mktemp("files")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.crt")
+    owned(directory, authority, "us")
+    owned(directory, authority, "other")
+    script = (
+        "openssl genrsa -out rsa.key 2048; openssl req -new -key us.key -subj /CN=us -out us.csr"
+    )
+    subprocess.run(["sh", "-ec", script], cwd=directory, check=True, capture_output=True)
+    for name in ("us.crt", "us.key"):
+        first, second, *rest = (directory / name).read_text().splitlines()
+        # Still base64, but the first tag is another.
+        spoilt = "\n".join([first, f"N{second[1:]}", *rest])
+        (directory / name.replace("us", "broken")).write_text(f"{spoilt}\n")
+    (directory / "empty").touch()
+    pems = [each.cert_pem.bytes() for each in (authority, trustme.CA())]
+    (directory / "bundle.crt").write_bytes(b"# two of them\n" + b"".join(pems * 2))
+    return directory
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_files_that_are_of_no_use(files: Path, guarded: tuple[str, str, Path], what: str) -> None:
+    """Goal: as with etcdctl, the file that is wrong is named, and what is wrong with it. Method:
+    both programs with mixed-up files.
+    """
+    cert, private, authority = FILES[what]
+    options = ["--ca-file", str(files / authority)]
+    if cert:
+        options += ["--cert-file", str(files / cert), "--key-file", str(files / private)]
+    theirs = said_by_etcdctl(guarded[0], *options)
+    done = run("", "--no-sync", "--endpoints", guarded[0], *options, "get", "/k")
+    assert (done.code, done.err.partition("\n")[0].removeprefix("Error:  ")) == theirs
+
+
+def test_files_that_go_away(files: Path, tmp_path: Path) -> None:
+    """Goal: a file that is replaced while a client runs is no end of a watch: it counts as the way
+    that failed. Method: the authority's, emptied of good ones and then gone.
+    """
+    ca_file = tmp_path / "ca.crt"
+    ca_file.write_bytes((files / "ca.crt").read_bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert(HOST).configure_cert(context)
+    with (
+        answering(lambda _path, _headers: Reply(b"{}"), context) as url,
+        Client([url], tls=TLS(str(ca_file))) as client,
+    ):
+        ca_file.write_bytes((files / "us.key").read_bytes())
+        with pytest.raises(ClusterUnavailable, match="x509: malformed tbs certificate"):
+            client.get("/k")
+        ca_file.unlink()
+        with pytest.raises(ClusterUnavailable, match=r"open .*: no such file or directory"):
+            client.get("/k")

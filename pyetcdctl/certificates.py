@@ -70,7 +70,7 @@ def _of_names(certificate: Mapping[str, Any], host: str) -> str:
 
 def _fits(name: str, host: str) -> bool:
     """Whether a name, or one with a star for its first part, is a host's."""
-    name, host = name.lower(), host.lower()
+    name, host = name.lower(), host.lower().removesuffix(".")
     return name == host or (name.startswith("*.") and name[1:] == host[host.find(".") :])
 
 

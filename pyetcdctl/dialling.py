@@ -247,7 +247,7 @@ def tls_failure(
         return tls_errors.failure(error)
     look_by = time.monotonic() + _LOOK_S
     certificate = _look(endpoint, tls, look_by if deadline is None else min(deadline, look_by))
-    told = certificates.refusal(certificate, _name(endpoint, tls), code)
+    told = certificates.refusal(certificate, tls.server_name or endpoint.host, code)
     return TLSFailed(f"x509: {told}") if told else tls_errors.failure(error)
 
 

@@ -26,7 +26,9 @@ _IFADDRMSG = struct.Struct("=4BI")
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 _RTMSG = struct.Struct("=8BI")
 """Family, lengths of destination and source, TOS, table, protocol, scope, type, flags."""
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH = 1, 4, 5, 9
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 9, 15
+_OURS = frozenset({RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE})
+"""All that a route has if nothing was asked for but where it leads, and how."""
 NEXT_HOP_INDEX_AT = 4
 _NDMSG = struct.Struct("=BxxxiHBB")
 """Family, interface, state, flags, type."""
@@ -63,7 +65,7 @@ class Route:
     """The interface; None leaves it to the kernel."""
     is_onlink: bool = False
     is_ours: bool = True
-    """Whether it has the mark of a route made by hand or by flannel."""
+    """Whether flannel may have made it: no daemon's, and with no metric, source or other option."""
 
     @property
     def way(self) -> Way:
@@ -143,5 +145,5 @@ def _route(header: bytes, attributes: dict[int, bytes]) -> Route | None:
         IPv4Address(gateway) if gateway else None,
         int.from_bytes(way, sys.byteorder) or None,
         bool(flags & FLAG_ONLINK),
-        protocol == PROTOCOL_BOOT,
+        protocol == PROTOCOL_BOOT and _OURS.issuperset(attributes),
     )

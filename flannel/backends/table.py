@@ -12,7 +12,6 @@ from flannel.backends import udp, vxlan
 from flannel.backends.alloc import Alloc
 from flannel.backends.backend import Backend
 from flannel.backends.host_gw import HostGW
-from flannel.backends.leftovers import Subnets
 from flannel.config import ConfigError, NetworkConfig
 from flannel.interfaces import External
 from flannel.kernel import Kernel
@@ -62,22 +61,18 @@ def _vxlan(network: NetworkConfig) -> Make:
         learning=bool(config.option(options, "Learning", bool, False)),
     )
     return lambda place: vxlan.VXLAN(
-        place.kernel, place.external, _subnets(network), settings, place.previous
+        place.kernel, place.external, network.network, settings, place.previous
     )
 
 
 def _host_gw(network: NetworkConfig) -> Make:
-    return lambda place: HostGW(place.kernel, place.external, _subnets(network))
-
-
-def _subnets(network: NetworkConfig) -> Subnets:
-    return Subnets(network.network, network.subnet_length)
+    return lambda place: HostGW(place.kernel, place.external, network.network)
 
 
 def _udp(network: NetworkConfig) -> Make:
     given = config.option(network.backend_options, "Port", int, udp.DEFAULT_PORT)
     port = _within("Port", given, 1, PORT_MAX)
-    return lambda place: udp.UDP(place.kernel, place.external, _subnets(network), port)
+    return lambda place: udp.UDP(place.kernel, place.external, network.network, port)
 
 
 def _alloc(network: NetworkConfig) -> Make:

@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
 from flannel.backends.backend import BackendError
-from flannel.backends.leftovers import Subnets, clear
+from flannel.backends.leftovers import clear
 from flannel.backends.upkeep import Upkeep, gone, keep
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
@@ -72,7 +72,7 @@ class UDP:
 
     kernel: Kernel
     external: External
-    subnets: Subnets
+    network: IPv4Network
     port: int
     kind: str = ""
     _table: Table = field(default_factory=Table)
@@ -114,22 +114,22 @@ class UDP:
         link = await self.kernel.link(self._tun.name)
         if link is None:
             raise BackendError(f"{self._tun.name} was made and is gone again")
-        await self.kernel.add_address(link, self._own, self.subnets.network.prefixlen)
+        await self.kernel.add_address(link, self._own, self.network.prefixlen)
         await self.kernel.set_mtu(link, self.mtu)
         self._tun.accept_own_address()
         await self.kernel.set_up(link)
-        self._upkeep = Upkeep(link, self.mtu, self._own, self.subnets.network.prefixlen)
+        self._upkeep = Upkeep(link, self.mtu, self._own, self.network.prefixlen)
         await self._route(link)
 
     async def _route(self, link: Link) -> None:
         """Have the network's route through the device: the kernel makes it with the address."""
         routed = any(
-            route.destination == self.subnets.network and route.index == link.index
+            route.destination == self.network and route.index == link.index
             for route in await self.kernel.routes()
         )
         if not routed:
             # Never in the place of one that is there: it may be that of the host's own wire.
-            await self.kernel.add_route(Route(self.subnets.network, None, link.index))
+            await self.kernel.add_route(Route(self.network, None, link.index))
 
     async def undo(self) -> None:
         """Give back the port and the device."""
@@ -140,7 +140,7 @@ class UDP:
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Nothing of ours outlives the process; longer routes of other backends would go before."""
-        await clear(self.kernel, self.external.link.index, self.subnets, ())
+        await clear(self.kernel, self.external.link.index, self.network, ())
 
     async def add(self, lease: Lease) -> None:
         """Send a subnet's packets to its host."""

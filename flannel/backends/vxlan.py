@@ -26,7 +26,7 @@ from functools import partial
 from ipaddress import IPv4Network
 
 from flannel import gojson
-from flannel.backends.leftovers import Subnets, clear
+from flannel.backends.leftovers import clear
 from flannel.backends.upkeep import keep, put_back
 from flannel.backends.vxlan_device import Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
@@ -72,14 +72,14 @@ class VXLAN:
         self,
         kernel: Kernel,
         external: External,
-        subnets: Subnets,
+        network: IPv4Network,
         settings: Settings,
         previous: IPv4Network | None,
     ) -> None:
         """`previous` is the subnet of an earlier run."""
         self.kernel = kernel
         self.external = external
-        self.subnets = subnets
+        self.network = network
         self.settings = settings
         wanted = Vxlan(
             vni=settings.vni,
@@ -89,7 +89,7 @@ class VXLAN:
             gbp=settings.gbp,
             learning=settings.learning,
         )
-        self._device = Device(kernel, wanted, self.mtu, subnets.network, previous)
+        self._device = Device(kernel, wanted, self.mtu, network, previous)
         self._paths: dict[IPv4Network, Path] = {}
         self._tunnels: defaultdict[str, dict[IPv4Network, Path]] = defaultdict(dict)
         """Those through the device, by VtepMAC."""
@@ -120,7 +120,7 @@ class VXLAN:
     async def begin(self, leases: Collection[Lease]) -> None:
         """Clear the device, and the ways past it, of what no lease accounts for."""
         outer = self.external.link.index
-        await clear(self.kernel, outer, self.subnets, leases, own_device=self.link.index)
+        await clear(self.kernel, outer, self.network, leases, own_device=self.link.index)
         paths = []
         for lease in leases:
             with contextlib.suppress(LeaseError):  # is said when it is added

@@ -1,0 +1,50 @@
+"""Goal: what an earlier run left is removed, and what somebody else made is not.
+
+Method: the real program on a host with both.
+"""
+
+import pytest
+
+from tests.flannel.hosts import as_root
+from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
+
+pytestmark = as_root
+
+LEFT = ("172.24.32.0/20", "172.24.96.0/19", "172.24.200.192/26", "172.24.77.0/24")
+"""By another SubnetLen, shorter and longer, within a lease and beside all of them."""
+SOMEBODY_ELSES = (
+    "172.24.78.0/26 via 172.17.8.98 dev eth1 proto static",
+    "172.24.79.0/26 via 172.17.8.98 dev eth1 metric 50",
+    "172.24.80.0/26 via 172.17.8.98 dev eth1 src 172.17.8.101",
+    "172.24.81.0/26 via 172.17.8.98 dev eth1 mtu 1400",
+    "172.24.82.0/26 via 172.17.8.98 dev eth1 onlink",
+    "172.24.83.7 via 172.17.8.98 dev eth1",
+    "172.24.84.0/26 dev eth1 scope link",
+    "172.24.0.0/16 via 172.17.8.98 dev eth1",
+    "172.16.0.0/12 via 172.17.8.98 dev eth1",
+)
+
+
+@pytest.mark.parametrize("kind", ["host-gw", "udp", "vxlan"])
+def test_routes_of_another_subnet_length(scene: Scene, kind: str) -> None:
+    """Goal: none of them leads packets astray, and no route that has anything flannel's have not
+    is touched. Method: `ip route add` of each."""
+    for destination in LEFT:
+        scene.host.ip("route", "add", destination, "via", "172.17.8.99")
+    for route in SOMEBODY_ELSES:
+        scene.host.ip("route", "add", *route.split())
+    daemon = scene.daemon({"Type": kind}).start().ready()
+    for destination in LEFT:
+        daemon.says(f"Removing the route to {destination} via 172.17.8.99: no lease is served by")
+    address = scene.operator.lease_of("172.17.8.101").partition("-")[0]
+    scene.has(
+        *(route for route in SOMEBODY_ELSES if route.startswith("172.24.")),
+        *{
+            "host-gw": ["172.24.201.0/24 via 172.17.8.103 dev eth1"],
+            "udp": [f"172.24.0.0/16 dev flannel0 proto kernel scope link src {address}"],
+            "vxlan": [ROUTE_200, ROUTE_203],
+        }[kind],
+    )
+    assert daemon.log().count("Removing the route") == len(LEFT)
+    assert daemon.stop() == 0
+    scene.host.ip("route", "delete", "172.16.0.0/12")

@@ -16,12 +16,13 @@ import os
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
 from flannel.backends.backend import BackendError
 from flannel.backends.leftovers import clear
-from flannel.backends.upkeep import Upkeep, gone, keep
+from flannel.backends.upkeep import Upkeep, gone, keep, put_right_over
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
 from flannel.lease import Lease
@@ -159,7 +160,8 @@ class UDP:
         loop.add_reader(self._tun.descriptor, self._send, self._tun, self._socket, ended)
         loop.add_reader(self._socket, self._receive, self._tun, self._socket)
         try:
-            await keep(self._tun.name, self._put_right, ended)
+            put_right = partial(put_right_over, self.kernel, self.external, self._put_right)
+            await keep(self._tun.name, put_right, ended)
             raise gone(self._tun.name)
         finally:
             loop.remove_reader(self._tun.descriptor)

@@ -2,7 +2,8 @@
 
 Laws, of a device: only what we gave it is looked at: that it is there and on, its MTU, its address
 and, where others have learnt it, its MAC; what was added beside that is left alone. A device that
-was deleted cannot be put back, for with it went its ways: that ends the run.
+was deleted cannot be put back, for with it went its ways: that ends the run. An outer address that
+is gone is not ours to put back: that is said, and all goes on when it is there again.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from flannel.backends.backend import BackendError
-from flannel.interfaces import InterfaceError
+from flannel.interfaces import External, InterfaceError, find_again
 from flannel.kernel import Kernel, KernelError, Link
 from flannel.tables import Route
 
@@ -75,22 +76,38 @@ async def put_back(missing: Collection[tuple[Route, Callable[[], Awaitable[None]
         raise Hindered(f"ways that are not put back yet: {len(refusals)}; {refusals[0]}")
 
 
+async def put_right_over(
+    kernel: Kernel, external: External, put_right: Callable[[], Awaitable[None]]
+) -> None:
+    """Put right what goes by the outer address, and look for that: without it nothing arrives, and
+    what cannot be put right follows from it. Raises InterfaceError, or what `put_right` does."""
+    try:
+        await put_right()
+    except (KernelError, Hindered):
+        await find_again(kernel, external)
+        raise
+    await find_again(kernel, external)
+
+
 async def keep(
     name: str, put_right: Callable[[], Awaitable[None]], ended: asyncio.Future[None] | None = None
 ) -> None:
-    """Put what has that name right until it has `ended`, or for ever; a failure is said once, until
-    all is well again."""
+    """Put what has that name right until it has `ended`, or for ever; a failure is said once, and
+    once when all is well again."""
     said = ""
     ended = ended or asyncio.get_running_loop().create_future()
     while not ended.done():
         await asyncio.wait([ended], timeout=CHECK_S)
         try:
             await put_right()
-            said = ""
         except (KernelError, InterfaceError, Hindered) as error:
             if str(error) != said:
                 _log.error("Checking %s (again every %d s): %s", name, CHECK_S, error)
                 said = str(error)
+        else:
+            if said:
+                _log.info("Checking %s: all is well again", name)
+            said = ""
 
 
 def gone(name: str) -> BackendError:

@@ -27,7 +27,7 @@ from ipaddress import IPv4Network
 
 from flannel import gojson
 from flannel.backends.leftovers import clear
-from flannel.backends.upkeep import keep, put_back
+from flannel.backends.upkeep import keep, put_back, put_right_over
 from flannel.backends.vxlan_device import Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
@@ -168,7 +168,8 @@ class VXLAN:
 
     async def run(self) -> None:
         """Put back what somebody has removed or changed (a device that was down has no routes)."""
-        await keep(self._device.name, self._put_right)
+        put_right = partial(put_right_over, self.kernel, self.external, self._put_right)
+        await keep(self._device.name, put_right)
 
     async def _put_right(self) -> None:
         await self._device.put_right()

@@ -94,6 +94,26 @@ def test_udp(scene: Scene) -> None:
     assert scene.daemon.stop() == 0
 
 
+@pytest.mark.parametrize("scene", ["vxlan", "udp"], indirect=True)
+def test_another_address(scene: Scene) -> None:
+    """Goal: a way that is dead for its address is gone, and one that is back, are said, once each.
+    Method: the address is changed, as DHCP does, and comes back on a bridge."""
+    lost = f"interface eth1 has not the address {ADDRESS}"
+    back = "all is well again"
+    scene.host.ip("address", "flush", "dev", "eth1")
+    scene.host.ip("address", "add", "172.17.8.111/24", "dev", "eth1")
+    scene.daemon.says(lost)
+    scene.host.ip("link", "add", "br0", "type", "bridge")
+    scene.host.ip("link", "set", "eth1", "master", "br0")
+    scene.host.ip("address", "flush", "dev", "eth1")
+    scene.host.ip("address", "add", f"{ADDRESS}/24", "dev", "br0")
+    scene.host.ip("link", "set", "br0", "up")
+    scene.daemon.says(back)
+    scene.becomes_whole()
+    assert scene.daemon.stop() == 0
+    assert scene.daemon.log().count(lost) == scene.daemon.log().count(back) == 1
+
+
 @pytest.mark.parametrize("scene", ["vxlan"], indirect=True)
 def test_vxlan(scene: Scene) -> None:
     """With eth1 goes flannel.1, for the kernel ties it to it: that ends the daemon with a sentence,

@@ -4,8 +4,8 @@
     -> READY=1 -> news of leases, renewal, rules and packets, until a signal or the lease is lost
 
 Laws: until READY a failure or a signal leaves links and routes as they were found (but for a vxlan
-device that did not fit, once it was replaced); after it nothing is taken down, so packets
-flow while the daemon is away. What may come right by itself (a store that
+device that did not fit, or had the port, once there is a lease); after it nothing is taken down, so
+packets flow while the daemon is away. What may come right by itself (a store that
 is away, a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
 """
 

@@ -9,7 +9,9 @@
 
 Laws: what flannel has made is told by its form alone. A route's length says nothing: SubnetLen may
 have been another, and a route that is longer than ours goes before it. One with a protocol, metric,
-source or other option of its own, or to a single host, is somebody else's.
+source or other option of its own, or to a single host, is somebody else's. All this goes when the
+data path is there; only a device that keeps it from its UDP port goes before, but when there is a
+lease, and not unless the port is free then.
 """
 
 import logging
@@ -18,7 +20,7 @@ from collections.abc import Collection
 from ipaddress import IPv4Network
 
 from flannel.config import SUBNET_LENGTH_MAX
-from flannel.kernel import Kernel
+from flannel.kernel import Kernel, Link
 from flannel.lease import Lease
 
 _DEVICE = re.compile(r"flannel\.[0-9]+")
@@ -50,9 +52,43 @@ async def clear(
 
 async def _clear_devices(kernel: Kernel, network: IPv4Network, own: int) -> None:
     for link in await kernel.links():
-        if link.vxlan and link.index != own and _DEVICE.fullmatch(link.name):
-            addresses = await kernel.addresses(link.index)
-            if addresses and all(one.address in network for one in addresses):
-                _log.warning("Removing %s, which an earlier run with another Backend has left",
-                             link.name)  # fmt: skip
-                await kernel.remove_link(link)
+        if link.index != own and await _is_left(kernel, link, network):
+            await _remove(kernel, link)
+
+
+async def port_holders(kernel: Kernel, port: int, own_device: int = 0) -> list[Link]:
+    """The other vxlan devices that have a UDP port: those that are on."""
+    return [
+        link
+        for link in await kernel.links()
+        if link.vxlan and link.vxlan.port == port and link.is_up and link.index != own_device
+    ]
+
+
+async def can_free_port(
+    kernel: Kernel, port: int, network: IPv4Network, own_device: int = 0
+) -> bool:
+    """Whether nobody has a UDP port that is taken but devices that an earlier run has left."""
+    holders = await port_holders(kernel, port, own_device)
+    return bool(holders) and all([await _is_left(kernel, link, network) for link in holders])
+
+
+async def free_port(kernel: Kernel, port: int, network: IPv4Network, own_device: int = 0) -> bool:
+    """Remove the devices left that have a UDP port, if it is free then; whether it is."""
+    if not await can_free_port(kernel, port, network, own_device):
+        return False
+    for link in await port_holders(kernel, port, own_device):
+        await _remove(kernel, link)
+    return True
+
+
+async def _is_left(kernel: Kernel, link: Link, network: IPv4Network) -> bool:
+    if not (link.vxlan and _DEVICE.fullmatch(link.name)):
+        return False
+    addresses = await kernel.addresses(link.index)
+    return bool(addresses) and all(one.address in network for one in addresses)
+
+
+async def _remove(kernel: Kernel, link: Link) -> None:
+    _log.warning("Removing %s, which an earlier run with another Backend has left", link.name)
+    await kernel.remove_link(link)

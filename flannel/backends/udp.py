@@ -11,6 +11,7 @@ it by hand is put back within five seconds.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -21,7 +22,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
 from flannel.backends.backend import BackendError
-from flannel.backends.leftovers import clear
+from flannel.backends.leftovers import can_free_port, clear, free_port, port_holders
 from flannel.backends.upkeep import Upkeep, gone, keep, put_right_over
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
@@ -79,6 +80,7 @@ class UDP:
     _table: Table = field(default_factory=Table)
     _tun: Tun | None = None
     _socket: socket.socket | None = None
+    _is_bound: bool = False
     _own: IPv4Address | None = None
     _upkeep: Upkeep | None = None
 
@@ -89,28 +91,41 @@ class UDP:
 
     async def prepare(self) -> str:
         """Take the port and make the device: if that cannot be, no lease is wanted."""
-        where = (str(self.external.address), self.port)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, buffer, SOCKET_BUFFER_BYTES)
         try:
-            self._socket.bind(where)
+            self._is_bound = await self._bind(self._socket)
             self._tun = Tun(DEVICES)
-        except OSError as error:
-            await self.undo()
-            raise BackendError(
-                f"failed to start listening on UDP socket {where[0]}:{where[1]}: "
-                f"{(error.strerror or '').lower()} (is another flanneld running?)"
-            ) from None
         except TunError as error:
-            await self.undo()
             raise BackendError(str(error)) from None
         return ""
 
+    async def _bind(self, wire: socket.socket) -> bool:
+        """Take the port; not yet, if only devices that an earlier run left have it."""
+        where = (str(self.external.address), self.port)
+        try:
+            wire.bind(where)
+        except OSError as error:
+            is_taken = error.errno == errno.EADDRINUSE
+            if is_taken and await can_free_port(self.kernel, self.port, self.network):
+                return False
+            holders = await port_holders(self.kernel, self.port) if is_taken else []
+            names = ", ".join(link.name for link in holders)
+            raise BackendError(
+                f"failed to start listening on UDP socket {where[0]}:{where[1]}: "
+                f"{(error.strerror or '').lower()} "
+                f"({f'{names} has it' if names else 'is another flanneld running?'})"
+            ) from None
+        return True
+
     async def start(self, subnet: IPv4Network) -> None:
         """Give the device its address and the network's route."""
-        if self._tun is None:
+        if self._tun is None or self._socket is None:
             raise BackendError("the TUN device has not been prepared")
+        while not self._is_bound:
+            await free_port(self.kernel, self.port, self.network)
+            self._is_bound = await self._bind(self._socket)
         self._own = subnet.network_address
         link = await self.kernel.link(self._tun.name)
         if link is None:

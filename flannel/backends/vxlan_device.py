@@ -9,7 +9,8 @@
 
 A replacement is made and switched on under another name before the old one goes. Only if both use
 the same UDP port the old one goes first: the kernel lets no two of them share it, and the port is
-free then, for it was the old one's.
+free then, for it was the old one's. So does a device of another VNI that an earlier run left, if
+nobody else keeps the new one from its port.
 
 Laws: `undo` leaves a device that was kept as it was found (MTU, address, on or off).
 """
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import BackendError
+from flannel.backends.leftovers import free_port, port_holders
 from flannel.backends.upkeep import Upkeep
 from flannel.device import Vxlan, difference
 from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
@@ -176,11 +178,16 @@ class Device:
         except KernelError as error:
             if error.code != errno.EADDRINUSE:
                 raise
-            port = link.vxlan.port if link.vxlan else self._port
+        else:
+            return
+        port = link.vxlan.port if link.vxlan else self._port
+        if not await free_port(self.kernel, port, self.network, link.index):
+            names = [one.name for one in await port_holders(self.kernel, port, link.index)]
             raise BackendError(
-                f"switching {self.name} on: another program or device has the UDP port "
-                f"{port} (see `ss -lun`, `ip -d link`)"
-            ) from None
+                f"switching {self.name} on: another program or device has the UDP port {port} "
+                f"({', '.join(names) or 'see `ss -lun`'})"
+            )
+        await self.kernel.set_up(link)
 
     async def _refuse_anothers(self, found: Link) -> None:
         for one in await self.kernel.addresses(found.index):

@@ -48,3 +48,43 @@ def test_routes_of_another_subnet_length(scene: Scene, kind: str) -> None:
     assert daemon.log().count("Removing the route") == len(LEFT)
     assert daemon.stop() == 0
     scene.host.ip("route", "delete", "172.16.0.0/12")
+
+
+def add_device(scene: Scene, name: str, vni: int, *more: str) -> None:
+    """A vxlan device with UDP port 8472 that is on."""
+    scene.host.ip("link", "add", name, "type", "vxlan", "id", str(vni), "dev", "eth1",
+                  "local", scene.host.address, "dstport", "8472", "gbp", *more)  # fmt: skip
+    scene.host.ip("address", "add", f"172.24.{vni}.0/32", "dev", name)
+    scene.host.ip("link", "set", name, "up")
+
+
+TAKEN = {
+    "vxlan": "switching flannel.1 on: another program or device has the UDP port 8472",
+    "udp": "failed to start listening on UDP socket 172.17.8.101:8472: address already in use",
+}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_a_device_that_has_the_port(scene: Scene, kind: str) -> None:
+    """Goal: one that an earlier run has left goes, but not for a start that fails. Method: one of
+    another VNI and GBP, which shares no port; no free subnet; another device on the port."""
+    add_device(scene, "flannel.7", 7)
+    backend: dict[str, object] = {"Type": kind} if kind == "vxlan" else {"Type": kind, "Port": 8472}
+    daemon = scene.daemon(backend)
+    full = {"SubnetMin": "172.24.200.0", "SubnetMax": "172.24.200.0"}
+    scene.operator.configure(Network="172.24.0.0/16", Backend=backend, **full)
+    assert daemon.start().exits() == 1
+    assert "out of subnets" in daemon.log()
+    scene.operator.configure(Network="172.24.0.0/16", Backend=backend)
+    add_device(scene, "vx9", 9)
+    assert daemon.start().exits() == 1
+    assert f"{TAKEN[kind]} (flannel.7, vx9" in daemon.log()
+    names = [link["ifname"] for link in scene.host.json("link")]
+    assert names == ["lo", "eth1", "flannel.7", "vx9"]
+    scene.host.ip("link", "delete", "vx9")
+    daemon.start().ready()
+    assert "Removing flannel.7, which an earlier run with another Backend has left" in daemon.log()
+    names = [link["ifname"] for link in scene.host.json("link")]
+    assert names == ["lo", "eth1", "flannel.1" if kind == "vxlan" else "flannel0"]
+    assert ":8472" in scene.host.run("ss", "-lun")
+    assert daemon.stop() == 0

@@ -157,8 +157,11 @@ class Switch:
         return host
 
     def close(self) -> None:
-        """End all hosts."""
+        """End all hosts; their names are free then."""
         for host in self.hosts:
+            # The kernel takes its time to delete the cable with the host.
+            with contextlib.suppress(CommandFailed):  # there is none yet
+                run("ip", "link", "delete", host.wire)
             host.end()
         self.hosts.clear()
         run("ip", "link", "delete", BRIDGE)

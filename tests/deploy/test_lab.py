@@ -13,6 +13,7 @@ from string import Template
 
 import pytest
 
+from deploy.lab import room
 from deploy.lab.flavours import DEPLOY, FLAVOURS
 from deploy.lab.units import Unit, environment_file
 from flannel import flags
@@ -72,6 +73,36 @@ def test_lab_1(backend: str) -> None:
     assert f"All of Lab 1 works on {backend}" in done.stdout
     after = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     assert after.count("\n") == before.count("\n")
+
+
+CLOSED = """
+import socket
+from deploy.lab import room
+from deploy.lab.hosts import Switch
+room.settle()
+switch = Switch()
+for _ in range(3):
+    switch.add()
+switch.close()
+assert [name for _, name in socket.if_nameindex()] == ["lo"]
+"""
+
+
+@as_root
+def test_hosts_can_be_made_again_at_once() -> None:
+    """Goal: `--backend all` does not fail by chance. Method: the interfaces after three hosts."""
+    done = subprocess.run(
+        [*room.UNSHARE, sys.executable, "-c", CLOSED],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LAB_S,
+        check=False,
+        env=os.environ | {room.MARK: "1"},
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
 
 
 @as_root

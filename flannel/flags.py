@@ -9,6 +9,7 @@ FLANNEL_ETCD_ENDPOINTS (older: FLANNEL_ETCD), `-etcd-prefix` from FLANNEL_ETCD_P
 FLANNEL_ETCD_KEY), and the words of FLANNEL_OPTIONS.
 
 Laws: pure; one table of flags; what is wrong is said with the flag, the value and what is allowed.
+A flag of another flannel is refused wherever it comes from, unless it says what is so anyway.
 """
 
 import shlex
@@ -96,13 +97,23 @@ FLAGS = (
     Flag("version", False, "print version and exit"),
 )
 _BY_NAME = {flag.name: flag for flag in FLAGS} | {"log_backtrace_at": FLAGS[-2]}
-_UNSUPPORTED = {
-    "kube-subnet-mgr": "subnets are leased from an etcd v2 store only",
-    "listen": "the server mode of flannel 0.5 to 0.7 is not there; point daemons at the store",
-    "remote": "the client mode of flannel 0.5 to 0.7 is not there; use -etcd-endpoints",
-    "networks": "one daemon serves one network; start one for each with its own -etcd-prefix",
-    "watch-networks": "one daemon serves one network; start one for each",
-}
+UNSUPPORTED = (
+    Flag("kube-subnet-mgr", False, "subnets are leased from an etcd v2 store only"),
+    Flag(
+        "listen",
+        "",
+        "the server mode of flannel 0.5 to 0.7 is not there; point daemons at the store",
+    ),
+    Flag("remote", "", "the client mode of flannel 0.5 to 0.7 is not there; use -etcd-endpoints"),
+    Flag(
+        "networks",
+        "",
+        "one daemon serves one network; start one for each with its own -etcd-prefix",
+    ),
+    Flag("watch-networks", False, "one daemon serves one network; start one for each"),
+)
+"""Flags of other flannels, with the reason in the usage's place: only their defaults are taken."""
+_BY_NAME |= {flag.name: flag for flag in UNSUPPORTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,7 @@ def load(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
     except ValueError as error:
         raise FlagError(f"FLANNEL_OPTIONS cannot be split into words: {error}") from None
     given = _parse([*packaged, *arguments])
-    for flag in FLAGS:
+    for flag in (*FLAGS, *UNSUPPORTED):
         text = environ.get(flag.variable, "")
         if text and flag.name not in given:
             try:
@@ -203,12 +214,7 @@ def _parse(arguments: Sequence[str]) -> dict[str, str | int | bool | tuple[str, 
             raise HelpWanted
         flag = _BY_NAME.get(name)
         if flag is None:
-            reason = _UNSUPPORTED.get(name)
-            raise FlagError(
-                f"-{name} is not supported: {reason}"
-                if reason
-                else f"flag provided but not defined: -{name}"
-            )
+            raise FlagError(f"flag provided but not defined: -{name}")
         if not has_value:
             if isinstance(flag.default, bool):
                 text = "true"
@@ -221,6 +227,15 @@ def _parse(arguments: Sequence[str]) -> dict[str, str | int | bool | tuple[str, 
 
 
 def _value(
+    flag: Flag, text: str, before: str | int | bool | tuple[str, ...]
+) -> str | int | bool | tuple[str, ...]:
+    value = _read(flag, text, before)
+    if flag in UNSUPPORTED and value != flag.default:
+        raise FlagError(f"-{flag.name} is not supported: {flag.usage}")
+    return value
+
+
+def _read(
     flag: Flag, text: str, before: str | int | bool | tuple[str, ...]
 ) -> str | int | bool | tuple[str, ...]:
     if isinstance(flag.default, bool):

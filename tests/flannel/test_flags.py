@@ -69,12 +69,30 @@ def test_fedoras_file_is_honoured() -> None:
     assert flags.load([], older | {"FLANNEL_ETCD_KEY": ""}).etcd_prefix == "/coreos.com/network"
 
 
+def test_defaults_of_what_is_not_there() -> None:
+    """Spelled out, they ask for nothing; a variable behind such a flag is not looked at."""
+    arguments = ["-kube-subnet-mgr=false", "-listen", "", "-remote=", "--networks=",
+                 "-watch-networks=false", "-iface=eth1"]  # fmt: skip
+    assert flags.load(arguments, {"FLANNELD_LISTEN": ":1"}).iface == ("eth1",)
+    environ = {"FLANNELD_KUBE_SUBNET_MGR": "false", "FLANNELD_NETWORKS": ""}
+    assert flags.load([], environ) == flags.load([], {})
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "complaint"),
     [
         (["-nosuch"], {}, "flag provided but not defined: -nosuch"),
         (["-kube-subnet-mgr"], {}, "-kube-subnet-mgr is not supported: subnets are leased from an"),
         (["-networks=a,b"], {}, "-networks is not supported: one daemon serves one network"),
+        ([], {"FLANNELD_NETWORKS": "a,b"}, "FLANNELD_NETWORKS: -networks is not supported: one"),
+        ([], {"FLANNELD_REMOTE": "h:1"}, "FLANNELD_REMOTE: -remote is not supported: the client"),
+        ([], {"FLANNELD_LISTEN": ":1"}, "FLANNELD_LISTEN: -listen is not supported: the server"),
+        (
+            ["-listen="],
+            {"FLANNELD_KUBE_SUBNET_MGR": "true"},
+            "FLANNELD_KUBE_SUBNET_MGR: -kube-subnet-mgr is not supported: subnets are leased",
+        ),
+        (["-kube-subnet-mgr=x"], {}, 'invalid boolean value "x" for -kube-subnet-mgr'),
         (["-iface"], {}, "flag needs an argument: -iface"),
         (["-ip-masq=maybe"], {}, 'invalid boolean value "maybe" for -ip-masq: use true or false'),
         (["-healthz-port=x"], {}, 'invalid value "x" for flag -healthz-port: it must be a number'),

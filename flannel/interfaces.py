@@ -12,12 +12,11 @@ The first `-iface` that resolves wins, then the first `-iface-regex`.
 Laws: choosing is pure; what the kernel has is handed in.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
-from flannel import ip
+from flannel import goregex, ip
 from flannel.kernel import Kernel, Link
 from flannel.tables import Address, Route
 
@@ -144,10 +143,10 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
 
 def _by_pattern(host: Host, pattern: str, reasons: list[str]) -> tuple[Link, IPv4Address] | None:
     try:
-        expression = re.compile(pattern)
-    except re.error as error:
+        expression = goregex.compile(pattern)
+    except goregex.PatternError as error:
         raise InterfaceError(
-            f"-iface-regex {pattern!r} is no regular expression: {error}"
+            f"-iface-regex '{pattern}' cannot be used as a regular expression: {error}"
         ) from None
     usable = [(link, host.address_of(link)) for link in host.links]
     for link, address in usable:
@@ -156,7 +155,7 @@ def _by_pattern(host: Host, pattern: str, reasons: list[str]) -> tuple[Link, IPv
     for link, address in usable:
         if address and expression.search(link.name):
             return link, address
-    reasons.append(f"no interface matches {pattern!r}")
+    reasons.append(f"no interface matches '{pattern}'")
     return None
 
 

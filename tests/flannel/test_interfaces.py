@@ -48,6 +48,7 @@ HOST = Host(LINKS, ADDRESSES, ROUTES)
         (["nosuch", "eth2", "eth1"], [], "eth1", "172.17.8.101"),
         ([], ["^172\\.17"], "eth1", "172.17.8.101"),
         ([], ["eth[1-9]"], "eth1", "172.17.8.101"),
+        ([], [r"^eth[[:digit:]]\z"], "eth0", "10.0.2.15"),
         (["nosuch"], ["nosuch", "eth0"], "eth0", "10.0.2.15"),
     ],
 )
@@ -78,7 +79,9 @@ def test_the_public_ip_may_be_another() -> None:
         (["eth9"], [], "", "no interface is named eth9"),
         (["10.1.1.1"], [], "", "no interface has the address 10.1.1.1"),
         ([], ["wlan"], "", "no interface matches 'wlan'"),
-        ([], ["("], "", "-iface-regex '(' is no regular expression"),
+        ([], ["("], "", "-iface-regex '(' cannot be used as a regular expression: missing )"),
+        ([], [r"eth\pN"], "", r"-iface-regex 'eth\pN' cannot be used as a regular expression: bad"),
+        ([], [r"^wlan\d"], "", r"no interface matches '^wlan\d'"),
         (["eth1"], [], "nonsense", "invalid public IP address: nonsense"),
         (["eth1"], [], "0.0.0.0", "invalid public IP address: 0.0.0.0 is no address that other"),
         (["eth1"], [], "224.0.0.1", "invalid public IP address: 224.0.0.1 is no address"),

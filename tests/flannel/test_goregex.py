@@ -1,4 +1,7 @@
-"""Goal: -iface-regex is read as Go reads it, or refused, without a warning. Method: cases by rule."""
+"""Goal: -iface-regex is read as Go reads it, or refused, without a warning.
+
+Method: one case per rule.
+"""
 
 import pytest
 

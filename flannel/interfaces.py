@@ -136,6 +136,9 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
         return link, own
     for one in host.addresses:
         if one.address == address:
+            if not ip.is_host(address):
+                reasons.append(f"the address {address} is one that no other host can reach")
+                return None
             return _link_of(host, one.index), address
     reasons.append(f"no interface has the address {name}")
     return None

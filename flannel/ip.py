@@ -14,7 +14,10 @@ ADDRESS_BITS = 32
 def is_host(address: IPv4Address) -> bool:
     """Whether it can be the address of a host that others reach."""
     return not (
-        address.is_multicast or address.is_unspecified or int(address) == (1 << ADDRESS_BITS) - 1
+        address.is_multicast
+        or address.is_loopback
+        or address.is_unspecified
+        or int(address) == (1 << ADDRESS_BITS) - 1
     )
 
 

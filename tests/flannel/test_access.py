@@ -30,7 +30,7 @@ def daemon(directory: Path, operator: Operator, *arguments: str) -> Iterator[Pat
     """A running daemon; gives its log. Its subnet file is beside the log."""
     log = directory / "log"
     line = [
-        sys.executable, "-m", "flannel", "-iface=127.0.0.1", "-iptables-forward-rules=false",
+        sys.executable, "-m", "flannel", "-iface-regex=.", "-iptables-forward-rules=false",
         f"-etcd-prefix={operator.prefix}", f"-subnet-file={directory / 'subnet.env'}", *arguments,
     ]  # fmt: skip
     with open(log, "wb") as file, subprocess.Popen(line, cwd=ROOT, stderr=file) as process:

@@ -49,6 +49,7 @@ def test_later_versions_are_understood() -> None:
         ("[]", "a lease is a JSON object, not array"),
         ("{}", "PublicIP is missing"),
         ('{"PublicIP":"fd00::1"}', "PublicIP must be an IPv4 address, not 'fd00::1'"),
+        ('{"PublicIP":"127.0.0.1"}', "PublicIP must be the address of a host, not 127.0.0.1"),
         ('{"PublicIP":"0.0.0.0"}', "PublicIP must be the address of a host, not 0.0.0.0"),
         ('{"PublicIP":5}', "PublicIP must be a string, not number"),
         (

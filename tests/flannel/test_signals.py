@@ -36,7 +36,7 @@ def start(
 ) -> tuple[subprocess.Popen[bytes], Path]:
     """The program, and its log."""
     log = tmp_path / "log"
-    line = [sys.executable, "-c", program, "-iface=127.0.0.1", STORE, *arguments]
+    line = [sys.executable, "-c", program, "-iface-regex=.", STORE, *arguments]
     with open(log, "wb") as file:
         process = subprocess.Popen(
             line, stderr=file, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}

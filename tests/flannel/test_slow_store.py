@@ -76,7 +76,7 @@ async def test_an_answer_that_never_ends(tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with server, asyncio.timeout(DEADLINE_S):
         with open(log, "wb") as file:
-            line = [sys.executable, "-m", "flannel", "-iface=127.0.0.1", f"-etcd-endpoints={url}",
+            line = [sys.executable, "-m", "flannel", "-iface-regex=.", f"-etcd-endpoints={url}",
                     f"-subnet-file={tmp_path / 'subnet.env'}"]  # fmt: skip
             process = await asyncio.create_subprocess_exec(*line, cwd=ROOT, stderr=file)
         try:

@@ -72,8 +72,11 @@ def parse(text: str) -> NetworkConfig:
     return NetworkConfig(network, length, first, last, kind, options)
 
 
-def option(options: Mapping[str, gojson.Value], name: str, expected: type, default: int) -> int:
-    """A backend's number (or bool, as 0 or 1); raises ConfigError in Go's words."""
+def option(
+    options: Mapping[str, gojson.Value], name: str, expected: type, default: int, allowed: str
+) -> int:
+    """A backend's number (or bool, as 0 or 1); raises ConfigError in Go's words, and ours: what is
+    allowed."""
     value = options.get(name.lower())
     if value is None:
         return default
@@ -81,7 +84,7 @@ def option(options: Mapping[str, gojson.Value], name: str, expected: type, defau
         shown = f"number {gojson.text_of(value)}" if type(value) is float else gojson.kind(value)
         raise ConfigError(
             f"json: cannot unmarshal {shown} into Go struct field .{name} of type "
-            f"{expected.__name__}"
+            f"{expected.__name__} ({allowed})"
         )
     return value
 

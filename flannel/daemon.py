@@ -153,7 +153,7 @@ def _backend(network: NetworkConfig, place: table.Place) -> Backend:
         return table.settings_for(network)(place)
     except table.UnknownBackend as error:
         raise Failure(f"Error fetching backend: {error}") from None
-    except ConfigError as error:
+    except (ConfigError, BackendError) as error:
         raise Failure(f"Error registering network: {error}") from None
 
 

@@ -22,6 +22,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 from flannel import env_file
+from flannel.ip import MTU_MIN
 
 FLANNEL_ENV = Path("/run/flannel/subnet.env")
 DOCKER_ENV = Path("/run/docker_opts.env")
@@ -30,8 +31,8 @@ MARK = "DOCKER_OPT_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DIGITS = re.compile(r"[0-9]{1,5}")
 _SUBNET = re.compile(r"[0-9.]+/[0-9]{1,2}")
-MTU_MIN, MTU_MAX = 68, 65535
-"""IPv4's own bounds, bytes."""
+MTU_MAX = 65535
+"""The longest packet there is, bytes."""
 MASQUERADE = {"true": "--ip-masq=false", "false": "--ip-masq=true"}
 USAGE = """{program} [-f FLANNEL-ENV-FILE] [-d DOCKER-ENV-FILE] [-i] [-c] [-m] [-k COMBINED-KEY]
 

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 ADDRESS_BITS = 32
+MTU_MIN = 68
+"""What every way must carry (RFC 791), bytes."""
 
 
 def is_host(address: IPv4Address) -> bool:

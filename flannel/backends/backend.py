@@ -10,11 +10,24 @@ from collections.abc import Collection
 from ipaddress import IPv4Network
 from typing import Protocol
 
+from flannel import ip
+from flannel.kernel import Link
 from flannel.lease import Lease
 
 
 class BackendError(Exception):
     """The data path cannot be had; the message says why."""
+
+
+def inner_mtu(outer: Link, overhead_bytes: int) -> int:
+    """What is left of a packet of the outer interface; raises BackendError if IPv4 has no room."""
+    least = ip.MTU_MIN + overhead_bytes
+    if outer.mtu < least:
+        raise BackendError(
+            f"the MTU of {outer.name} must be at least {least} bytes, of which {overhead_bytes} "
+            f"are the tunnel's, not {outer.mtu}"
+        )
+    return outer.mtu - overhead_bytes
 
 
 class Backend(Protocol):

@@ -3,11 +3,11 @@
 Laws: options are checked before anything is made; the complaints are flanneld's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from flannel import config
+from flannel import config, gojson
 from flannel.backends import udp, vxlan
 from flannel.backends.alloc import Alloc
 from flannel.backends.backend import Backend
@@ -37,13 +37,19 @@ class Place:
 
 
 Make = Callable[[Place], Backend]
+"""May raise BackendError."""
+Values = Mapping[str, gojson.Value]
 
 
 def settings_for(network: NetworkConfig) -> Make:
     """What makes the backend a config asks for; raises UnknownBackend, ConfigError."""
     reader = _READERS.get(network.backend_type)
     if reader is None:
-        raise UnknownBackend(f"unknown backend type: {network.backend_type}")
+        kind = network.backend_type
+        raise UnknownBackend(
+            f"unknown backend type: {kind} (Backend.Type must be one of {', '.join(_READERS)}, "
+            f'not "{kind}")'
+        )
     try:
         return reader(network)
     except ConfigError as error:
@@ -54,11 +60,11 @@ def settings_for(network: NetworkConfig) -> Make:
 def _vxlan(network: NetworkConfig) -> Make:
     options = network.backend_options
     settings = vxlan.Settings(
-        vni=_within("VNI", config.option(options, "VNI", int, DEFAULT_VNI), 0, VNI_MAX),
-        port=_within("Port", config.option(options, "Port", int, 0), 0, PORT_MAX),
-        gbp=bool(config.option(options, "GBP", bool, False)),
-        direct_routing=bool(config.option(options, "DirectRouting", bool, False)),
-        learning=bool(config.option(options, "Learning", bool, False)),
+        vni=_number(options, "VNI", DEFAULT_VNI, 0, VNI_MAX),
+        port=_number(options, "Port", 0, 0, PORT_MAX),
+        gbp=_switch(options, "GBP"),
+        direct_routing=_switch(options, "DirectRouting"),
+        learning=_switch(options, "Learning"),
     )
     return lambda place: vxlan.VXLAN(
         place.kernel, place.external, network.network, settings, place.previous
@@ -70,8 +76,7 @@ def _host_gw(network: NetworkConfig) -> Make:
 
 
 def _udp(network: NetworkConfig) -> Make:
-    given = config.option(network.backend_options, "Port", int, udp.DEFAULT_PORT)
-    port = _within("Port", given, 1, PORT_MAX)
+    port = _number(network.backend_options, "Port", udp.DEFAULT_PORT, 1, PORT_MAX)
     return lambda place: udp.UDP(place.kernel, place.external, network.network, port)
 
 
@@ -79,10 +84,16 @@ def _alloc(network: NetworkConfig) -> Make:
     return lambda place: Alloc(place.external.link.mtu)
 
 
-def _within(name: str, value: int, low: int, high: int) -> int:
+def _number(options: Values, name: str, default: int, low: int, high: int) -> int:
+    allowed = f"{name} must be {low}..{high}"
+    value = config.option(options, name, int, default, allowed)
     if not low <= value <= high:
-        raise ConfigError(f"{name} must be {low}..{high}, not {value}")
+        raise ConfigError(f"{allowed}, not {value}")
     return value
+
+
+def _switch(options: Values, name: str) -> bool:
+    return bool(config.option(options, name, bool, False, f"{name} must be true or false"))
 
 
 _READERS: dict[str, Callable[[NetworkConfig], Make]] = {

@@ -21,7 +21,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
-from flannel.backends.backend import BackendError
+from flannel.backends.backend import BackendError, inner_mtu
 from flannel.backends.leftovers import can_free_port, clear, free_port, port_holders
 from flannel.backends.upkeep import Upkeep, gone, keep, put_right_over
 from flannel.interfaces import External
@@ -77,6 +77,7 @@ class UDP:
     network: IPv4Network
     port: int
     kind: str = ""
+    mtu: int = field(init=False)
     _table: Table = field(default_factory=Table)
     _tun: Tun | None = None
     _socket: socket.socket | None = None
@@ -84,10 +85,8 @@ class UDP:
     _own: IPv4Address | None = None
     _upkeep: Upkeep | None = None
 
-    @property
-    def mtu(self) -> int:
-        """What is left of a packet of the outer interface."""
-        return self.external.link.mtu - OVERHEAD_BYTES
+    def __post_init__(self) -> None:
+        self.mtu = inner_mtu(self.external.link, OVERHEAD_BYTES)
 
     async def prepare(self) -> str:
         """Take the port and make the device: if that cannot be, no lease is wanted."""

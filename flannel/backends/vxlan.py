@@ -26,6 +26,7 @@ from functools import partial
 from ipaddress import IPv4Network
 
 from flannel import gojson
+from flannel.backends.backend import inner_mtu
 from flannel.backends.leftovers import clear
 from flannel.backends.upkeep import keep, put_back, put_right_over
 from flannel.backends.vxlan_device import Device
@@ -76,7 +77,7 @@ class VXLAN:
         settings: Settings,
         previous: IPv4Network | None,
     ) -> None:
-        """`previous` is the subnet of an earlier run."""
+        """`previous` is the subnet of an earlier run. Raises BackendError."""
         self.kernel = kernel
         self.external = external
         self.network = network
@@ -89,15 +90,11 @@ class VXLAN:
             gbp=settings.gbp,
             learning=settings.learning,
         )
+        self.mtu = inner_mtu(external.link, OVERHEAD_BYTES)
         self._device = Device(kernel, wanted, self.mtu, network, previous)
         self._paths: dict[IPv4Network, Path] = {}
         self._tunnels: defaultdict[str, dict[IPv4Network, Path]] = defaultdict(dict)
         """Those through the device, by VtepMAC."""
-
-    @property
-    def mtu(self) -> int:
-        """What is left of a packet of the outer interface."""
-        return self.external.link.mtu - OVERHEAD_BYTES
 
     @property
     def link(self) -> Link:

@@ -2,17 +2,21 @@
 
 Laws: nothing in such a file is ever run: no expansion, no substitution; a line that is no
 assignment is passed over, one whose quotes are not closed is an error. A file is replaced whole or
-not at all. Bytes that are no text pass through as they came, as in the environment.
+not at all, by one of the same mode and owner; only one that is mounted, which cannot be replaced,
+is written in its place. Bytes that are no text pass through as they came, as in the environment.
 """
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 DIRECTORY_MODE = 0o755
-FILE_MODE = 0o644
+FILE_MODE, PRIVATE_MODE = 0o644, 0o600
 _LINE = re.compile(
     r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s#'"]*))"""
 )
@@ -62,14 +66,28 @@ def write(path: Path, text: str, *, through_links: bool = False) -> None:
 def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}")
     try:
-        with open(temporary, "wb") as file:
-            os.fchmod(file.fileno(), FILE_MODE)
+        # Nobody reads it before it has the mode it is to have.
+        with open(temporary, "wb", opener=partial(os.open, mode=PRIVATE_MODE)) as file:
+            _be_like(path, file.fileno())
             file.write(data)
         temporary.replace(path)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
+        if error.errno != errno.EBUSY:
+            raise
+        path.write_bytes(data)
+
+
+def _be_like(path: Path, descriptor: int) -> None:
+    """Give an open file the mode and owner of the one it replaces."""
+    mode = FILE_MODE
+    with contextlib.suppress(FileNotFoundError):
+        found = path.stat()
+        mode = stat.S_IMODE(found.st_mode)
+        with contextlib.suppress(PermissionError):  # only root gives files away
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+    os.fchmod(descriptor, mode)
 
 
 def lines(assignments: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flannel import docker_opts, env_file, subnet_file
+from tests.flannel.hosts import as_root
 from tests.flannel.sample import net
 
 SAMPLE = "FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.74.1/24\nFLANNEL_MTU=1472\n"
@@ -229,3 +230,40 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["subnet.env"]
     assert path.stat().st_mode & 0o777 == 0o644
     assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_keeps_its_mode_and_owner(files: tuple[Path, Path]) -> None:
+    """Goal: what only Docker was to read, nobody else reads then. Method: mode 640; as root,
+    another owner."""
+    _, target = files
+    target.parent.mkdir()
+    target.write_text("before")
+    target.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(target, 12, 34)
+    before = target.stat()
+    assert write(files, "-i") == BIP + IPMASQ + MTU
+    after = target.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_mode, before.st_uid, before.st_gid,
+    )  # fmt: skip
+    assert after.st_ino != before.st_ino
+
+
+@as_root
+def test_a_file_that_is_mounted(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Goal: it is written, though the kernel lets nobody replace it. Method: a file mounted on it,
+    in a mount namespace."""
+    source, target = files
+    target.parent.mkdir()
+    target.touch()
+    mounted = tmp_path / "mounted"
+    mounted.write_text("longer than what is written, all of it\n" * 9)
+    program = f"{sys.executable} -c 'from flannel.docker_opts import main; main()'"
+    line = f"mount --bind {mounted} {target} && {program} -i -f {source} -d {target}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", line], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert mounted.read_text() == BIP + IPMASQ + MTU
+    assert [entry.name for entry in target.parent.iterdir()] == [target.name]

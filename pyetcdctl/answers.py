@@ -12,7 +12,7 @@ import re
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pyetcdctl import requests
-from pyetcdctl.errors import BadAnswer, EtcdError
+from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
 
 _T = TypeVar("_T")
 # An escape of one half of a surrogate pair, with or without the other.
@@ -81,7 +81,7 @@ class Member(NamedTuple):
 def load(body: bytes) -> Any:
     """Read JSON; BadAnswer if it is none, or nothing."""
     if not body.strip():
-        raise BadAnswer(BadAnswer.EMPTY)
+        raise EmptyAnswer
     return parsed(body)
 
 

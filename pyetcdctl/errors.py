@@ -7,6 +7,7 @@
     |   |   EventIndexCleared (401), ... : see BY_CODE
     |-- Refused                    the server says no to a request about members, users or roles
     |-- BadAnswer                  what came back is no answer of an etcd
+    |   |-- EmptyAnswer            it was nothing at all
     |-- IndexBehind                the member has not come to the index that is known already
     |-- BadEndpoint, BadTLS, BadText, BadCredentials   the client was told nonsense
     |-- ClientClosed               the client was closed, before or meanwhile
@@ -125,9 +126,15 @@ class BadAnswer(ClientError):
     INVALID: ClassVar[str] = (
         "client: response is invalid json. The endpoint is probably not valid etcd cluster endpoint"
     )
-    EMPTY: ClassVar[str] = "client: response body is empty"
     TOO_DEEP: ClassVar[str] = "client: the answer is nested too deeply"
     STALE: ClassVar[str] = "client: the answer is an event of before the index asked for"
+
+
+class EmptyAnswer(BadAnswer):
+    """Nothing at all, as a member ends a long poll that is open when it stops."""
+
+    def __init__(self) -> None:
+        super().__init__("client: response body is empty")
 
 
 class IndexBehind(ClientError):

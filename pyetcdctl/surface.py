@@ -124,7 +124,8 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
     def wait(self, key: str, *, wait_index: int = 0, recursive: bool = False) -> ResultT:
         """Wait for one event at `wait_index` or later (0: from now on), for ever.
 
-        Raises EventIndexCleared if the events from there on are not kept any more.
+        Raises EventIndexCleared if the events from there on are not kept any more, and EmptyAnswer
+        (a BadAnswer) when the member stops: `watch` asks the others again.
         """
         arguments.text("key", key)
         arguments.index("wait_index", wait_index)

@@ -1,20 +1,27 @@
-"""watch and exec-watch (contract/etcdctl.md, sections 9.9 and 9.10)."""
+"""watch and exec-watch (contract/etcdctl.md, sections 9.9 and 9.10).
+
+Laws: a member that is stopped ends the long polls at it with an empty answer; nobody sees that, the
+question is asked again, at once and then less and less often. What else fails ends the run.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from pyetcdctl import requests
+from pyetcdctl.backoff import Backoff
 from pyetcdctl.command import output
-from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail
-from pyetcdctl.errors import in_words
+from pyetcdctl.command.session import BAD_ARGUMENTS, SERVER_ERROR, Exit, fail
+from pyetcdctl.errors import ClientError, EmptyAnswer, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyetcdctl.answers import Result
+    from pyetcdctl.client import Client
     from pyetcdctl.command.session import Session
 
 
@@ -34,9 +41,21 @@ def events(session: Session, key: str) -> Iterator[Result]:
     index = after + 1 if after else 0
     while True:
         request = requests.wait(key, recursive=session.flags["recursive"], wait_index=index)
-        result = session.ask(client, request)
+        result = _next(client, request)
         index = result.node.modified_index + 1
         yield result
+
+
+def _next(client: Client, request: requests.Request) -> Result:
+    backoff = Backoff()
+    while True:
+        try:
+            return client.keys(request)
+        except EmptyAnswer:
+            time.sleep(backoff.pause_s)
+            backoff.failed()
+        except ClientError as error:
+            fail(error, SERVER_ERROR)
 
 
 def watch(session: Session) -> None:

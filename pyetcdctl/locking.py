@@ -59,16 +59,18 @@ class Lock:
         value: str | None = None,
         wait_s: float | None = None,
         on_lost: Callable[[LockLost], None] | None = None,
+        on_outage: Callable[[ClientError], None] | None = None,
     ) -> None:
         """`ttl` in s: how long others wait for a holder that died. `value`: what the key is to
         say, by default who holds it. `wait_s`: LockTimeout after that. `on_lost` is called in a
-        thread of its own.
+        thread of its own. `on_outage` is told, once for each outage, what is waited out before the
+        lock is ours; what it raises ends the waiting.
         """
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
         self._value = own_name() if value is None else value
         self._client = client
         self._asking = client.twin()
-        self._on_lost = on_lost
+        self._on_lost, self._on_outage = on_lost, on_outage
         self._lease: Lease | None = None
         self._turn = Turn(key, self._value, ttl)
 
@@ -113,7 +115,7 @@ class Lock:
         """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
         if self._lease is not None:
             raise RuntimeError(f"this lock on {self._key} is taken already: release it first")
-        turn = self._turn = Turn(self._key, self._value, self._ttl)
+        turn = self._turn = Turn(self._key, self._value, self._ttl, self._on_outage)
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
             while not turn.is_first or self._is_lost(turn):
@@ -208,12 +210,13 @@ class AsyncLock:
         value: str | None = None,
         wait_s: float | None = None,
         on_lost: Callable[[LockLost], None] | None = None,
+        on_outage: Callable[[ClientError], None] | None = None,
     ) -> None:
         """As Lock's. With `on_lost` the block is not cancelled."""
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
         self._value = own_name() if value is None else value
         self._asking = client.twin()
-        self._on_lost = on_lost
+        self._on_lost, self._on_outage = on_lost, on_outage
         self._lease: AsyncLease | None = None
         self._turn = Turn(key, self._value, ttl)
         self._block: asyncio.Task[object] | None = None
@@ -264,7 +267,7 @@ class AsyncLock:
         """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
         if self._lease is not None:
             raise RuntimeError(f"this lock on {self._key} is taken already: release it first")
-        turn = self._turn = Turn(self._key, self._value, self._ttl)
+        turn = self._turn = Turn(self._key, self._value, self._ttl, self._on_outage)
         deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
         try:
             while not turn.is_first or await self._is_lost(turn):

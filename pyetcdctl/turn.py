@@ -1,7 +1,8 @@
 """One place in the queue of a lock, without I/O: what to ask next, and what an answer means.
 
 Laws: see locking. Nobody is first but by a listing that a quorum has answered; what makes queueing
-impossible is raised, everything else is asked again.
+impossible is raised, everything else is asked again, and is an outage from the second time on until
+the place in the queue is there, or seen, again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from pyetcdctl.errors import (
 from pyetcdctl.leases import LeaseLost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyetcdctl.answers import Node, Result
 
 _POLL_S: Final = 10.0
@@ -38,14 +41,23 @@ class LockLost(LeaseLost):
 class LockTimeout(ClientError):
     """The lock was not got in the time given."""
 
-    def __init__(self, key: str, wait_s: float) -> None:
-        super().__init__(f"the lock {key} was not got within {wait_s:g} s")
+    def __init__(self, key: str, wait_s: float, trouble: ClientError | None = None) -> None:
+        """`trouble`: why nothing was heard of it at the end."""
+        why = "" if trouble is None else f" ({str(trouble).strip()})"
+        super().__init__(f"the lock {key} was not got within {wait_s:g} s{why}")
 
 
 class Turn:
     """One place in the queue, without I/O: what to ask next, and what an answer means."""
 
-    def __init__(self, directory: str, value: str, ttl: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        value: str,
+        ttl: int,
+        on_outage: Callable[[ClientError], object] | None = None,
+    ) -> None:
+        """`on_outage` is told of each outage once; what it raises comes out of `took`."""
         arguments.text("key", directory)
         arguments.text("value", value)
         arguments.ttl(ttl)
@@ -55,6 +67,9 @@ class Turn:
         self._front: tuple[str, int] | None = None
         self._has_to_look = False
         self._backoff = Backoff()
+        self._on_outage = on_outage
+        self._trouble: ClientError | None = None
+        self._is_outage = False
         self.key: str | None = None
         self.index = 0
         self.is_first = False
@@ -77,7 +92,7 @@ class Turn:
             return self.poll_s
         left_s = deadline_s - time.monotonic()
         if left_s <= 0 and (self.request().waits or self.pause_s):
-            raise LockTimeout(self.directory, wait_s)
+            raise LockTimeout(self.directory, wait_s, self._trouble)
         return max(0.001, min(self.poll_s, left_s))
 
     def request(self) -> requests.Request:
@@ -105,6 +120,8 @@ class Turn:
             self._failed(request, outcome)
             return
         self._backoff.succeeded()
+        if request.method == "POST" or self.key is not None:
+            self._trouble, self._is_outage = None, False
         if request.method == "POST":
             self.key, self.index = outcome.node.key, outcome.node.created_index
         elif not request.waits and self.key is not None:
@@ -122,6 +139,10 @@ class Turn:
             raise error
         self._backoff.failed()
         self._has_to_look = True
+        was_outage, self._is_outage = self._is_outage, self._trouble is not None
+        self._trouble = error
+        if self._is_outage and not was_outage and self._on_outage is not None:
+            self._on_outage(error)
 
     def _look(self, listing: Result) -> None:
         queue = sorted(filter(None, map(_place, listing.node.nodes or ())))

@@ -1,9 +1,11 @@
 """lock, elect and lease keep: what goes on until a command, a signal or a loss ends it.
 
-Laws: on the way out the lock is given back, unless it is lost already: nobody tries that for more
-than 2 s, and a second signal ends it at once, for the key runs out by itself. Whoever is
-interrupted while it waits ends with 128 + the signal's number. A loss is told in a sentence, and is
-exit 4. Signals that this process was started to ignore (`nohup`, `&`) end nothing.
+Laws: a server that does not answer before there is a place in the queue ends the run, as it does
+for other commands; afterwards it is waited for, and each outage told once. On the way out the lock
+is given back, unless it is lost already: nobody tries that for more than 2 s, and a second signal
+ends it at once, for the key runs out by itself. Whoever is interrupted while it waits ends with
+128 + the signal's number. A loss is told in a sentence, and is exit 4. Signals that this process
+was started to ignore (`nohup`, `&`) end nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pyetcdctl.arguments import TTL_MAX_S
 from pyetcdctl.command import flags, output, supervising
 from pyetcdctl.command.session import SERVER_ERROR, Exit, fail, fail_plainly
 from pyetcdctl.command.supervising import ENDING, LOSS, Loss, heeded
-from pyetcdctl.errors import ClientError, in_words
+from pyetcdctl.errors import ClientError, KeyNotFound, in_words
 from pyetcdctl.leases import Lease
 from pyetcdctl.locking import LEAVING_S, Lock
 
@@ -103,8 +105,8 @@ def lock(session: Session) -> None:
     ttl, wait_s = _ttl(session.flags["ttl"]), session.flags["wait"]
     key, *words = session.operands
     _check_program(words[0])
-    loss, client = Loss(), session.client()
-    held = Lock(client, key, ttl=ttl, wait_s=wait_s if wait_s >= 0 else None, on_lost=loss.tell)
+    loss = Loss()
+    held = _lock(session, key, ttl=ttl, wait_s=wait_s if wait_s >= 0 else None, on_lost=loss.tell)
     try:
         with _interruptible():
             held.acquire()
@@ -116,6 +118,25 @@ def lock(session: Session) -> None:
     if loss.error is not None:
         code = SERVER_ERROR
     raise Exit(code if code >= 0 else _BY_SIGNAL - code)
+
+
+def _lock(session: Session, key: str, **options: Any) -> Lock:
+    """A lock to wait for at a server that answers."""
+    client = session.client()
+    try:
+        client.get(key, quorum=True)
+    except KeyNotFound:
+        pass
+    except ClientError as error:
+        fail(error, SERVER_ERROR)
+
+    def tell(error: ClientError) -> None:
+        if not held.index:
+            raise error
+        output.err(f"the server does not answer, it is tried again: {str(error).strip()}\n")
+
+    held = Lock(client, key, on_outage=tell, **options)
+    return held
 
 
 def _check_program(program: str) -> None:
@@ -142,7 +163,7 @@ def elect(session: Session) -> None:
         fail_plainly("elect: name and value required: elect <name> <value>")
     name, value = session.operands
     loss, ttl = Loss(), _ttl(session.flags["ttl"])
-    leading = Lock(session.client(), name, ttl=ttl, value=value, on_lost=loss.tell)
+    leading = _lock(session, name, ttl=ttl, value=value, on_lost=loss.tell)
     try:
         with _interruptible():
             leading.acquire()

@@ -24,6 +24,7 @@ from tests.pyetcdctl.running import (
     run,
     running,
 )
+from tests.pyetcdctl.saying import saying
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -275,6 +276,42 @@ def test_bad_input(words: list[str], code: int, complaint: str) -> None:
     assert said.code == code
     assert said.err.startswith(complaint)
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("words", [["lock", "/k", "--", "true"], ["elect", "/k", "v"]])
+def test_nobody_answers(words: list[str]) -> None:
+    """Goal: without a place in the queue nobody waits for a server: it ends as other commands do.
+    Method: an endpoint where nobody listens, and one that is silent; how long `--wait` is does not
+    count.
+    """
+    said = run(NOWHERE, "--no-sync", *words)
+    assert said.code == 4
+    assert said.err.startswith("Error:  client: etcd cluster is unavailable")
+    assert "connection refused" in said.err
+    with saying(b"", hangs_up=False) as silent:
+        for more in [[], ["--wait", "100ms"]] if words[0] == "lock" else [[]]:
+            said = run(silent, "--timeout", "200ms", words[0], *more, *words[1:])
+            assert said.code == 4
+            assert f"error #0: client: endpoint {silent} exceeded header timeout" in said.err
+
+
+def test_an_outage_in_the_queue() -> None:
+    """Goal: who has a place in the queue waits an outage out, and says so once. Method: a server
+    that ends under one who waits, and comes back.
+    """
+    with reachable(RealEtcd) as server, Client([server.url]) as client:
+        first = client.create_in_order("/l", "first").node.key
+        with running(server.url, "lock", "/l", "--", "echo", "got") as waiter:
+            until(lambda: len(queue(client, "/l")) == 2, "it waits")
+            server.kill()
+            until(lambda: "\n" in waiter.err, "the outage is told")
+            server.start()
+            client.delete(first)
+            ended = waiter.ended()
+    assert (ended.code, ended.out) == (0, "got\n")
+    told, _, more = ended.err.partition(": client: etcd cluster is unavailable")
+    assert told == "the server does not answer, it is tried again"
+    assert more.count("is tried again") == 0
 
 
 def test_a_queue_that_cannot_be(client: Client, url: str, place: str) -> None:

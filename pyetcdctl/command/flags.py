@@ -4,7 +4,7 @@ Laws (contract/etcdctl.md, sections 2 and 3):
 
 * One dash or two are the same; `-x=v` and `-x v`; a boolean takes a value only behind `=`; the
   first word that is no flag, or `--`, ends them. The last one wins, except where values are
-  collected.
+  collected. Of a flag's names only one can be used at a time.
 * Integers, booleans and durations are written as in Go. What is wrong is Usage, in Go's words.
 """
 
@@ -46,6 +46,10 @@ class Usage(Exception):
     """A command line that is wrong, and why."""
 
 
+class TwoForms(Usage):
+    """Two names of one flag are given."""
+
+
 class Flag(NamedTuple):
     """A flag: its names, the first of them the one it goes by; durations are in s."""
 
@@ -72,24 +76,50 @@ class Flag(NamedTuple):
 HELP: Final = Flag(("help", "h"), BOOL, "show help")
 
 
-def parse(flags: tuple[Flag, ...], words: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """Read flags off the front; return all values by name, and the words behind them."""
-    known = {name: flag for flag in (*flags, HELP) for name in flag.names}
-    values = {flag.name: flag.absent for flag in (*flags, HELP)}
-    rest = list(words)
+def parse(
+    flags: tuple[Flag, ...], words: list[str], *, forms_first: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """Read flags off the front; return all values by name, and the words behind them.
+
+    `forms_first`: of two mistakes the one told is that a flag is given by two of its names.
+    """
+    flags = flags if HELP in flags else (*flags, HELP)
+    given: set[str] = set()
+    try:
+        read = _parsed(flags, list(words), given)
+    except Usage:
+        if forms_first:
+            _check_forms(flags, given)
+        raise
+    _check_forms(flags, given)
+    return read
+
+
+def _check_forms(flags: tuple[Flag, ...], given: set[str]) -> None:
+    for flag in flags:
+        used = [name for name in flag.names if name in given]
+        if len(used) > 1:
+            raise TwoForms(f"Cannot use two forms of the same flag: {used[1]} {used[0]}")
+
+
+def _parsed(
+    flags: tuple[Flag, ...], rest: list[str], given: set[str]
+) -> tuple[dict[str, Any], list[str]]:
+    known = {name: flag for flag in flags for name in flag.names}
+    values = {flag.name: flag.absent for flag in flags}
     while rest and len(rest[0]) > 1 and rest[0].startswith("-"):
         word = rest.pop(0)
         if word == "--":
             break
-        name, given, value = word[2 if word.startswith("--") else 1 :].partition("=")
+        name, has_value, value = word[2 if word.startswith("--") else 1 :].partition("=")
         if not name or name.startswith("-"):
             raise Usage(f"bad flag syntax: {word}")
         flag = known.get(name)
         if flag is None:
             raise Usage(f"flag provided but not defined: -{name}")
-        if flag.kind == BOOL and not given:
+        if flag.kind == BOOL and not has_value:
             value = "true"
-        elif not given:
+        elif not has_value:
             if not rest:
                 raise Usage(f"flag needs an argument: -{name}")
             value = rest.pop(0)
@@ -97,6 +127,7 @@ def parse(flags: tuple[Flag, ...], words: list[str]) -> tuple[dict[str, Any], li
             values[flag.name] = [*values[flag.name], value]
         else:
             values[flag.name] = _read(flag.kind, name, value)
+        given.add(name)
     return values, rest
 
 

@@ -10,7 +10,7 @@ import importlib
 import os
 import signal
 import sys
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from pyetcdctl.command import flags, helping, output
 from pyetcdctl.command.session import BAD_ARGUMENTS, INTERRUPTED, NO_HELP_TOPIC, Exit, Session
@@ -20,6 +20,19 @@ from pyetcdctl.errors import in_words
 _NESTED_MAX: Final = 5000
 """How deep Python may call itself: directories are nested, and what handles them is. A stack of 8
 MiB has room for three times that."""
+
+
+class _Level(NamedTuple):
+    """Where flags are read: how a mistake is told there, and that a flag has two of its names."""
+
+    mistake: str
+    two_forms: str
+
+
+_PROGRAM: Final = _Level("Incorrect Usage. {}\n\n", "{}\n")
+_GROUP: Final = _Level("Incorrect Usage. {}\n\n", "{}\n\n")
+_COMMAND: Final = _Level("Incorrect Usage: {}\n\n", "Incorrect Usage: {}\n\n")
+_FLAGS: Final = (*GLOBAL, flags.HELP, VERSION_FLAG)
 # Of `help`, and not etcdctl's.
 _ALL: Final = flags.Flag(("all",), flags.BOOL, "show what is new, too")
 
@@ -59,7 +72,7 @@ def run(words: list[str]) -> None:
     if api not in ("", "2"):
         output.err(f"unsupported API version {api}\n")
         raise Exit(BAD_ARGUMENTS)
-    settings, rest = _parsed("Incorrect Usage.", (*GLOBAL, VERSION_FLAG), words, helping.app())
+    settings, rest = _parsed(_PROGRAM, _FLAGS, words, helping.app())
     if settings["help"]:
         output.out(helping.app())
     elif settings["version"]:
@@ -75,12 +88,13 @@ def run(words: list[str]) -> None:
 
 
 def _parsed(
-    complaint: str, known: tuple[flags.Flag, ...], words: list[str], text: str
+    level: _Level, known: tuple[flags.Flag, ...], words: list[str], text: str
 ) -> tuple[dict[str, Any], list[str]]:
     try:
-        return flags.parse(known, words)
+        return flags.parse(known, words, forms_first=level is not _COMMAND)
     except flags.Usage as reason:
-        output.out(f"{complaint} {reason}\n\n{text}")
+        heading = level.two_forms if isinstance(reason, flags.TwoForms) else level.mistake
+        output.out(heading.format(reason) + text)
         output.err(f"{reason}\n")
         raise Exit(BAD_ARGUMENTS) from None
 
@@ -128,7 +142,7 @@ def _help_flags(
 ) -> tuple[list[str] | None, bool]:
     """The operands of a `help`, None if it was asked about itself; and whether of --all."""
     text = helping.help_help(path)
-    values, operands = _parsed("Incorrect Usage:", known, flags.reordered(known, words), text)
+    values, operands = _parsed(_COMMAND, known, flags.reordered(known, words), text)
     if values["help"]:
         output.out(text)
         return None, False
@@ -145,7 +159,7 @@ def _run(command: Command, words: list[str], settings: dict[str, Any]) -> None:
 
 def _run_group(path: str, group: Command, words: list[str], settings: dict[str, Any]) -> None:
     text = helping.group(path, group)
-    values, rest = _parsed("Incorrect Usage.", (), words, text)
+    values, rest = _parsed(_GROUP, (), words, text)
     if values["help"] or not rest or not rest[0]:
         output.out(text)
     elif rest[0] in ("help", "h"):
@@ -175,7 +189,7 @@ def _run_command(path: str, command: Command, words: list[str], settings: dict[s
         words = flags.reordered_upstream(words)
     else:
         words = flags.reordered(known, words)
-    values, operands = _parsed("Incorrect Usage:", known, words, text)
+    values, operands = _parsed(_COMMAND, known, words, text)
     if values["help"]:
         output.out(text)
         return

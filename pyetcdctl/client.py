@@ -14,7 +14,6 @@ The whole of a request takes `total_timeout_s` at most; a long poll waits for ev
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyetcdctl import answers, requests
@@ -217,6 +216,8 @@ def plain_result(request: Request, answer: Answer, read: Callable[[bytes], Any])
         return read(answer.body)
     message = f"unexpected status code {answer.status}"
     if request.explained is None or answer.status in request.explained:
-        with suppress(BadAnswer):
+        try:
             message = answers.field(answers.parsed(answer.body), "message", message)
+        except BadAnswer:
+            message = answers.not_json(answer.body) or message
     raise Refused(message, answer.status)

@@ -198,7 +198,10 @@ def wait(key: str, *, recursive: bool, wait_index: int) -> Request:
 
 
 def plain(method: str, path: str, content: Any = None) -> Request:
-    """Ask about members, users or roles; `content` is sent as JSON."""
+    """Ask about members, users or roles; `content` is sent as JSON. A name at the end of the path
+    is part of it, as etcdctl joins them: `//`, `.` and `..` are resolved.
+    """
+    path = posixpath.normpath(path)
     if content is None:
         return Request(method, path)
     body = json.dumps(content, separators=(",", ":"), ensure_ascii=False)

@@ -8,8 +8,9 @@ silence. When there is nothing to say, the shell completes names of files.
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyetcdctl.command import flags, more, output
 from pyetcdctl.command.session import Exit, Session, fail_plainly
@@ -37,13 +38,14 @@ _ZSH: Final = r"""#compdef pyetcdctl
 _pyetcdctl() {
     local line name
     local -a described directories
-    for line in "${(@f)$("${words[1]}" completion candidates zsh -- "${(@)words[2,CURRENT]}" \
-        2>/dev/null)}"; do
+    for line in "${(@f)$("${words[1]}" completion candidates zsh -- \
+        "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}"; do
         name=${line%%$'\t'*}
         if [[ -z $name ]]; then continue; fi
         if [[ $name == */ ]]; then
             directories+=("$name")
         else
+            name=${name//\\/\\\\}
             described+=("${name//:/\\:}:${line#*$'\t'}")
         fi
     done
@@ -60,7 +62,15 @@ fi
 """
 
 _FISH: Final = r"""function __pyetcdctl_candidates
-    set -l words (commandline -opc) (commandline -ct)
+    set -l words
+    for word in (commandline -opc)
+        if string match -qr '^\$\w+$' -- $word
+            set -l name (string sub -s 2 -- $word)
+            set word $$name
+        end
+        set -a words "$word"
+    end
+    set -a words (string unescape -- (commandline -ct))
     $words[1] completion candidates fish -- $words[2..-1] 2>/dev/null
 end
 complete -c pyetcdctl -f -a '(__pyetcdctl_candidates)'
@@ -84,44 +94,69 @@ def completion(session: Session) -> None:
 
 
 def _answer(shell: str, words: list[str]) -> None:
-    typed = _split(words[0])[1:] if shell == "bash" else words
-    found = candidates(typed) if typed else []
-    if shell == "bash":
-        # Bash has split the word at these, and puts what it gets behind the last one of them.
-        before = re.match(r".*[:=]", typed[-1]) if typed else None
-        skip = before.end() if before else 0
-        found = [(_escaped(name[skip:]), about) for name, about in found]
+    line = _split(words[0]) if shell == "bash" else None
+    typed = words if line is None else line.words[1:]
+    found = candidates([*map(os.path.expandvars, typed[:-1]), typed[-1]]) if typed else []
+    if line is not None and typed:
+        found = _for_bash(found, line)
     output.out("".join(f"{name}\t{about}\n" for name, about in found if name.isprintable()))
 
 
-def _escaped(name: str) -> str:
+class _Line(NamedTuple):
+    """A line as far as it is typed: its words, the quote that is open in the last of them, and how
+    much of that is in front of the quote.
+    """
+
+    words: list[str]
+    quote: str
+    before: int
+
+
+def _for_bash(found: Candidates, line: _Line) -> Candidates:
+    """What bash is to put behind an open quote, or else behind the last of the characters it splits
+    words at.
+    """
+    split = re.match(r".*[:=]", line.words[-1])
+    skip = line.before if line.quote else split.end() if split else 0
+    if line.quote and len(found) == 1 and found[0][0].endswith("/"):
+        # Behind the only one it closes the quote; of two it takes what they have in common.
+        found = [*found, (f"{found[0][0]}/", "")]
+    return [(_quoted(name[skip:], line.quote), about) for name, about in found]
+
+
+def _quoted(name: str, quote: str) -> str:
+    if quote == "'":
+        return name.replace("'", r"'\''")
+    if quote:
+        return re.sub(r'([$`"\\])', r"\\\1", name)
     return re.sub(r"([^\w@%+=:,./-])", r"\\\1", name)
 
 
-def _split(line: str) -> list[str]:
-    """The words of a line that may end within one; the last is the one being typed."""
-    words, word, quote, is_open = list[str](), "", "", False
+def _split(line: str) -> _Line:
+    """Read a line that may end within a word; the last word is the one being typed."""
+    words, word, quote, before, is_open = list[str](), "", "", 0, False
     position = 0
     while position < len(line):
         character = line[position]
         position += 1
-        if quote:
-            if character == quote:
-                quote = ""
-            else:
-                word += character
-        elif character in "'\"":
-            quote, is_open = character, True
-        elif character == "\\":
-            word, is_open = word + line[position : position + 1], True
+        if character == quote:
+            quote = ""
+        elif character == "\\" and quote != "'":
+            following = line[position : position + 1]
+            is_kept = quote and following not in '$`"\\'
+            word, is_open = word + ("\\" if is_kept else "") + following, True
             position += 1
+        elif quote:
+            word += character
+        elif character in "'\"":
+            quote, before, is_open = character, len(word), True
         elif character.isspace():
             if word or is_open:
                 words.append(word)
             word, is_open = "", False
         else:
             word += character
-    return [*words, word]
+    return _Line([*words, word], quote, before)
 
 
 def candidates(words: list[str]) -> Candidates:
@@ -132,6 +167,9 @@ def candidates(words: list[str]) -> Candidates:
     if position is None:
         return _starting(typed, _values(before[-1]))
     rest = before[position:]
+    name, has_value, _ = typed.partition("=")
+    if not rest and has_value and name.startswith("-"):
+        return _starting(typed, [(f"{name}={value}", "") for value, _about in _values(name)])
     if not rest:
         return _starting(typed, _flags(known) if typed.startswith("-") else _commands())
     try:

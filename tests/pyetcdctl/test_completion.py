@@ -42,9 +42,10 @@ def in_bash(line: str, env: dict[str, str]) -> list[str]:
     return _output(["bash", "--norc", "-c", script], env)
 
 
-def in_fish(line: str, env: dict[str, str]) -> list[str]:
+def in_fish(line: str, env: dict[str, str], before: str = "") -> list[str]:
     """What fish says it would offer for a line."""
-    script = f"pyetcdctl completion fish | source; complete -C {shlex.quote(line)}"
+    quoted = line.replace("\\", "\\\\").replace("'", "\\'")
+    script = f"{before}pyetcdctl completion fish | source; complete -C '{quoted}'"
     return [each.partition("\t")[0] for each in _output(["fish", "-c", script], env)]
 
 
@@ -67,7 +68,20 @@ CASES = [
     ("pyetcdctl get /comp", ["/completed/"]),
     ("pyetcdctl get /completed/", ["/completed/a", "/completed/b/"]),
     ("pyetcdctl rm -r /completed/b", ["/completed/b/"]),
+    ("pyetcdctl -o=ya", ["-o=yaml"]),
+    ("pyetcdctl --endpoints $ETCDCTL_ENDPOINTS get /comp", ["/completed/"]),
     ("pyetcdctl member replace m", ["m"]),
+]
+# What bash puts behind the quote that is open, and what fish completes to.
+QUOTED = [
+    ("pyetcdctl get '/odd/a ", [r"/odd/a b$c\d"]),
+    ('pyetcdctl get "/odd/a ', [r"/odd/a b\$c\\d"]),
+    (r"pyetcdctl get /odd/a\ ", [r"/odd/a\ b\$c\\d"]),
+    ("pyetcdctl get '/odd/it", [r"/odd/it'\''s"]),
+    ('pyetcdctl get /odd/"it', ["it's"]),
+    ("pyetcdctl get '/odd/c:", ["/odd/c:d"]),
+    ('pyetcdctl get "/odd/sp', ["/odd/sp dir/", "/odd/sp dir//"]),
+    (r"pyetcdctl get /odd/sp\ dir/", [r"/odd/sp\ dir/x"]),
 ]
 
 
@@ -76,6 +90,8 @@ def filled(client: Client) -> None:
     """Some keys."""
     client.set("/completed/a", "v")
     client.set("/completed/b/c", "v")
+    for name in (r"a b$c\d", "it's", "c:d", "sp dir/x"):
+        client.set(f"/odd/{name}", "v")
 
 
 @pytest.mark.usefixtures("filled")
@@ -85,7 +101,18 @@ def test_bash(shells: dict[str, str], url: str, line: str, expected: list[str]) 
     tells a completion function."""
     if expected == ["m"]:
         expected = [name for name in _names(url) if name.startswith("m")]
+    if "=" in line:
+        expected = [each.partition("=")[2] for each in expected]  # where bash splits the word
     assert sorted(in_bash(line, shells)) == expected
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(("line", "expected"), QUOTED)
+def test_bash_quotes(shells: dict[str, str], line: str, expected: list[str]) -> None:
+    """Goal: keys are quoted as the word that is typed is, and a directory leaves the quote open.
+    Method: as above, with keys that need quoting.
+    """
+    assert in_bash(line, shells) == expected
 
 
 @pytest.mark.skipif(
@@ -99,6 +126,26 @@ def test_fish(shells: dict[str, str], line: str, expected: list[str]) -> None:
 
 
 @pytest.mark.skipif(
+    shutil.which("fish") is None and not os.environ.get("CI"), reason="Debian's package is fish"
+)
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("pyetcdctl get '/odd/a ", [r"/odd/a b$c\d"]),
+        ('pyetcdctl get "/odd/sp', ["/odd/sp dir/"]),
+        (r"pyetcdctl get /odd/sp\ dir/", ["/odd/sp dir/x"]),
+        ("pyetcdctl --endpoints $not_exported get /comp", ["/completed/"]),
+    ],
+)
+def test_fish_quotes(shells: dict[str, str], url: str, line: str, expected: list[str]) -> None:
+    """Goal: what is quoted, or is a variable, is understood; fish quotes by itself. Method: its
+    `complete -C`.
+    """
+    assert in_fish(line, shells, f"set not_exported {url}; ") == expected
+
+
+@pytest.mark.skipif(
     shutil.which("zsh") is None and not os.environ.get("CI"), reason="Debian's package is zsh"
 )
 @pytest.mark.usefixtures("filled")
@@ -108,6 +155,8 @@ def test_fish(shells: dict[str, str], line: str, expected: list[str]) -> None:
         ("clus\t", "cluster-health"),
         ("get /completed/b\t", "/completed/b/"),
         ("member rep\t", "member replace"),
+        ("get /odd/sp\\ dir/\t", "dir/x"),
+        ("get '/odd/a \t", r"/odd/a b$c\d'"),
     ],
 )
 def test_zsh(shells: dict[str, str], typed: str, expected: str) -> None:
@@ -183,8 +232,9 @@ def test_an_unknown_shell() -> None:
         ("a 'b c", ["a", "b c"]),
         ("a b\\ c", ["a", "b c"]),
         ('a "" ', ["a", "", ""]),
+        (r"""a "b\"\\\c" '\d""", ["a", r'b"\\c', r"\d"]),
     ],
 )
 def test_lines_are_split_as_a_shell_does(line: str, words: list[str]) -> None:
     """Goal: half a line is understood. Method: quotes and backslashes, open and closed."""
-    assert completion._split(line) == words
+    assert completion._split(line).words == words

@@ -9,6 +9,7 @@ it came. The progress bar is for a terminal only, on stderr.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import stat
 import sys
@@ -69,9 +70,10 @@ def _write(path: str, data: bytes) -> None:
             file.write(data)
         return
     place = os.path.realpath(path)
-    part = f"{place}.part"
+    part = os.path.join(os.path.dirname(place), f".pyetcdctl-{secrets.token_hex(8)}")
+    new = open(part, "xb")  # noqa: SIM115 - what is in the way is not ours to remove
     try:
-        with open(part, "wb") as file:
+        with new as file:
             if there is not None:
                 os.fchmod(file.fileno(), stat.S_IMODE(there.st_mode))
             file.write(data)
@@ -117,7 +119,8 @@ def load(session: Session) -> None:
                 advance()
     except (ClientError, KeyboardInterrupt) as reason:
         done = loading.tally
-        output.err(f"load: stopped after {sum(done)} of {len(entries)} nodes: {done.told()}\n")
+        nodes = output.counted(len(entries), "node", "nodes")
+        output.err(f"load: stopped after {sum(done)} of {nodes}: {done.told()}\n")
         if isinstance(reason, ClientError):
             fail(reason, SERVER_ERROR)
         raise Exit(INTERRUPTED) from None
@@ -127,8 +130,8 @@ def load(session: Session) -> None:
 
 
 def _told(keys: int, directories: int) -> str:
-    one = "directory" if directories == 1 else "directories"
-    return f"{keys} {'key' if keys == 1 else 'keys'} and {directories} {one}"
+    counted = output.counted
+    return f"{counted(keys, 'key', 'keys')} and {counted(directories, 'directory', 'directories')}"
 
 
 class _Tally(NamedTuple):

@@ -72,6 +72,11 @@ def read(text: str) -> Any:
 
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except UnicodeEncodeError as error:
+        at, byte = len(text[: error.start].encode()), ord(text[error.start]) & 0xFF
+        raise Unusable(
+            f"this is neither JSON nor YAML: the byte 0x{byte:02x} at {at} is no UTF-8"
+        ) from None
     except (yaml.YAMLError, ValueError) as error:
         said = " ".join(str(error).split())
         raise Unusable(f"this is neither JSON nor YAML: {said}") from None

@@ -98,7 +98,8 @@ class _Tally(NamedTuple):
 
     def told(self, prefix: str) -> str:
         return (
-            f"{prefix} is copied: {self.keys} keys, {self.directories} directories "
+            f"{prefix} is copied: {output.counted(self.keys, 'key', 'keys')}, "
+            f"{output.counted(self.directories, 'directory', 'directories')} "
             f"({self.written} written, {self.removed} removed)"
         )
 
@@ -123,9 +124,9 @@ class _Copy:
         wrong = [key for key in there if key in original and there[key].dir != original[key].dir]
         if (extra or wrong) and not may_remove:
             shown = min(extra or wrong)
-            count = len(extra) + len(wrong)
+            count = output.counted(len(extra) + len(wrong), "key", "keys")
             fail_plainly(
-                f"mirror: the copy has {count} keys below {self._prefix} that the original has "
+                f"mirror: the copy has {count} below {self._prefix} that the original has "
                 f"not, such as {shown}: --delete removes them"
             )
         removed: list[str] = []
@@ -209,8 +210,12 @@ class _Copy:
 def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet: bool) -> None:
     followed, at = 0, index
 
+    def tell() -> None:
+        changes = output.counted(followed, "change", "changes")
+        output.err(f"followed {changes}, up to index {at}\n")
+
     def end(_signal: int, _frame: Any) -> None:
-        output.err(f"followed {followed} changes, up to index {at}\n")
+        tell()
         os._exit(0)
 
     signal.signal(signal.SIGINT, end)
@@ -227,5 +232,5 @@ def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet
                 now = datetime.now().astimezone().isoformat(timespec="milliseconds")
                 output.out(f"{now} {change.action} {change.node.key or '/'}\n")
     except ClientError as error:
-        output.err(f"followed {followed} changes, up to index {at}\n")
+        tell()
         fail(error, SERVER_ERROR)

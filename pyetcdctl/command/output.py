@@ -85,6 +85,11 @@ def _wait(descriptor: int, event: int) -> None:
     poll.poll()
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A number of things, in words for a person."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def go_json(text: str) -> str:
     """A JSON string as Go writes it."""
     return '"' + _SPECIAL.sub(lambda found: _escaped(found[0]), text) + '"'

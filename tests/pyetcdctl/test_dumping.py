@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pyetcdctl import Client
 from pyetcdctl.command import dumps
-from tests.pyetcdctl.running import PROGRAM, at_terminal, environment, on_terminal, run
+from tests.pyetcdctl.running import END_S, PROGRAM, at_terminal, environment, on_terminal, run
 
 
 def filled(client: Client, place: str) -> None:
@@ -56,11 +57,13 @@ def test_a_file(client: Client, url: str, place: str, tmp_path: Path) -> None:
     it was. Method: remove the subtree in between."""
     filled(client, place)
     before = shape(client, place)
-    path = tmp_path / "dump.yaml"
+    path, beside = tmp_path / "dump.yaml", tmp_path / "dump.yaml.part"
+    beside.write_text("somebody else's")
     said = run(url, "dump", place, "--file", str(path))
     assert said.err == f"dumped 7 keys and 4 directories to {path}\n"
     assert path.read_text().startswith("pyetcdctl-dump: 1\n")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["dump.yaml"]
+    assert sorted(tmp_path.iterdir()) == [path, beside]
+    assert beside.read_text() == "somebody else's"
     client.delete(place, recursive=True)
     assert run(url, "load", str(path)).code == 0
     assert shape(client, place) == before
@@ -100,6 +103,20 @@ def test_a_key_in_the_way_of_a_directory(client: Client, url: str, place: str) -
     assert said.code == 4
     assert f"{place}/d: 102: Not a directory" in said.err or f"{place}/d: 10" in said.err
     assert said.err.endswith("loaded 1 key and 1 directory, 2 failed\n")
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Goal: what is no UTF-8 is refused in a sentence that says where. Method: two such bytes."""
+    done = subprocess.run(
+        [*PROGRAM, "load"],
+        env=environment("http://127.0.0.1:1"),
+        input=b"caf\xc3\xa9: \xff\xfe",
+        capture_output=True,
+        timeout=END_S,
+        check=False,
+    )
+    said = b"load: this is neither JSON nor YAML: the byte 0xff at 7 is no UTF-8\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 
 def test_one_key(client: Client, url: str, place: str) -> None:

@@ -45,7 +45,7 @@ def test_a_copy_and_all_that_follows(
     client.make_dir(f"{place}/empty")
     with running(url, "mirror", "--prefix", place, url, target.url) as mirror:
         mirror.says("as of index")
-        assert mirror.out.startswith(f"{place} is copied: 1 keys, 2 directories (3 written, 0 rem")
+        assert mirror.out.startswith(f"{place} is copied: 1 key, 2 directories (3 written, 0 rem")
         client.set(f"{place}/a", "2")
         client.set(f"{place}/b/c/d", "3", ttl=1)
         client.create_in_order(f"{place}/q", "4")
@@ -85,7 +85,7 @@ def test_begun_again_it_goes_on(
     said = run(url, *words, url, target.url)
     assert (said.code, said.out) == (1, "")
     assert said.err == (
-        f"mirror: the copy has 1 keys below {place} that the original has not, such as {place}/b: "
+        f"mirror: the copy has 1 key below {place} that the original has not, such as {place}/b: "
         "--delete removes them\n"
     )
     assert "(0 written, 1 removed)" in run(url, *words, "--delete", url, target.url).out

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pyetcdctl import AsyncClient, Client, ClusterUnavailable, NotADirectory
+from pyetcdctl import AsyncClient, Client, ClientError, ClusterUnavailable, NotADirectory
 from pyetcdctl.answers import Node, Result
 from pyetcdctl.locking import AsyncLock, Lock
 from pyetcdctl.requests import Request
@@ -266,3 +266,26 @@ def test_a_waiter_asks_for_the_key_in_front() -> None:
     request = turn.request()
     assert (request.path, request.waits) == ("/v2/keys/q/04", True)
     assert "waitIndex=10" in request.query
+
+
+async def test_nobody_there() -> None:
+    """Goal: who waits for a lock is told that nobody answers, can end it, and reads why at its end.
+    Method: an endpoint where nobody listens, for both kinds of lock.
+    """
+    outages: list[ClientError] = []
+
+    def end(error: ClientError) -> None:
+        raise error
+
+    nowhere = "http://127.0.0.1:1"
+    async with AsyncClient([nowhere]) as client:
+        with pytest.raises(ClusterUnavailable):
+            await AsyncLock(client, "/l", on_outage=end).acquire()
+        with pytest.raises(LockTimeout, match=r"within 0\.4 s \(client: etcd cluster is unavail"):
+            await AsyncLock(client, "/l", wait_s=0.4, on_outage=outages.append).acquire()
+    with Client([nowhere]) as other:
+        with pytest.raises(ClusterUnavailable):
+            Lock(other, "/l", on_outage=end).acquire()
+        with pytest.raises(LockTimeout, match=r"within 0\.4 s \(client: etcd cluster is unavail"):
+            Lock(other, "/l", wait_s=0.4, on_outage=outages.append).acquire()
+    assert [type(outage) for outage in outages] == [ClusterUnavailable] * 2

@@ -1,10 +1,10 @@
 """Three members on this machine in one terminal, to try things out: `make cluster`.
 
 Laws: members are ordinary processes with ordinary flags, printed before they are started, so that
-each can be run by hand as well. Their lines go to the terminal behind their names; above them, who
-leads is said whenever it changes. Ctrl-C stops all; a member that ends by itself is said so, and
-the others go on: that is what there is to see. The exit code is 1 if none of them is left. Data
-stays in the directory between runs.
+each can be run by hand as well. Their lines go to the terminal behind their names, the end of one
+that is too long left out; above them, who leads is said whenever it changes. Ctrl-C stops all; a
+member that ends by itself is said so, and the others go on: that is what there is to see. The exit
+code is 1 if none of them is left. Data stays in the directory between runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
 
 _MEMBERS_MAX: Final = 9
 _CLIENT_PORT: Final = 2379
@@ -32,6 +32,8 @@ _PEER_PORT: Final = 2380
 _PORT_STEP: Final = 100
 _LOOK_S: Final = 0.25
 _STOP_S: Final = 10.0
+_LINE_BYTES_MAX: Final = 16 << 10
+_READ_BYTES: Final = 64 << 10
 _COLOURS: Final = (36, 33, 35, 32, 34, 31, 96, 93, 95)
 
 
@@ -170,12 +172,31 @@ async def _stop(running: dict[str, asyncio.subprocess.Process]) -> None:
 async def _follow(member: Member, process: asyncio.subprocess.Process, terminal: Terminal) -> None:
     """Pass a member's lines on until it ends."""
     assert process.stdout is not None
-    while line := await process.stdout.readline():
-        text = line.decode(errors="replace").rstrip("\n")
-        terminal.say(text, member.name, member.colour)
+    async for line in _lines(process.stdout):
+        terminal.say(line, member.name, member.colour)
     code = await process.wait()
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
     terminal.say(f"{member.name} has ended {how}")
+
+
+async def _lines(output: asyncio.StreamReader) -> AsyncIterator[str]:
+    """What is written there, line by line, however long a line is."""
+    kept, more = bytearray(), 0
+    while data := await output.read(_READ_BYTES):
+        for number, part in enumerate(data.split(b"\n")):
+            if number:
+                yield _shown(kept, more)
+                kept, more = bytearray(), 0
+            room = _LINE_BYTES_MAX - len(kept)
+            kept += part[:room]
+            more += len(part[room:])
+    if kept:
+        yield _shown(kept, more)
+
+
+def _shown(kept: bytearray, more: int) -> str:
+    text = kept.decode(errors="replace")
+    return f"{text} ...({more} more bytes)" if more else text
 
 
 async def _watch_leader(members: list[Member], terminal: Terminal) -> None:

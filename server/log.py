@@ -1,8 +1,9 @@
 """Log lines: capnslog's for people, zap's JSON for machines, on the stdlib's logging.
 
 Laws: a record is one line whatever its text holds (a line break or a terminal escape in it is
-shown escaped), so nothing a client sends can forge a line. Logging never fails the process: a line
-that cannot be written is dropped. Levels have etcd's names and can change at run time.
+shown escaped), so nothing a client sends can forge a line; nor flood the log: of a long text the
+middle is left out, and a line stays below 64 KiB. Logging never fails the process: a line that
+cannot be written is dropped. Levels have etcd's names and can change at run time.
 """
 
 import contextlib
@@ -41,6 +42,9 @@ RUNTIME_LEVELS: dict[str, int] = {
 
 PACKAGES = {"api": "etcdhttp", "kvstore": "store", "server": "etcdmain"}
 """etcd's names for our top-level packages."""
+
+TEXT_MAX = 8192
+"""Characters of a record's text that are shown; escaped, one takes up to six bytes."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _ESCAPED = str.maketrans(
@@ -81,7 +85,7 @@ class ConsoleFormatter(logging.Formatter):
         """One line."""
         at = datetime.fromtimestamp(record.created).isoformat(" ", "microseconds")
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        text = _full_text(self, record) + fields
+        text = _bounded(_full_text(self, record) + fields)
         line = f"{at} {_letter(record.levelno)} | {_package(record)}: {text}"
         return _plain(line)
 
@@ -96,10 +100,10 @@ class JsonFormatter(logging.Formatter):
             "level": _zap_level(record.levelno),
             "ts": at.replace("+00:00", "Z"),
             "caller": f"{_package(record)}/{record.filename}:{record.lineno}",
-            "msg": _encodable(_full_text(self, record)),
+            "msg": _encodable(_bounded(_full_text(self, record))),
         }
         for name, value in _fields(record).items():
-            line.setdefault(name, _encodable(str(value)))
+            line.setdefault(name, _encodable(_bounded(str(value))))
         return orjson.dumps(line).decode()
 
 
@@ -179,6 +183,14 @@ def _full_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     """What was passed as `extra`."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _bounded(text: str) -> str:
+    """The text, without its middle if it is too long: a traceback says most at its end."""
+    if len(text) <= TEXT_MAX:
+        return text
+    half = TEXT_MAX // 2
+    return f"{text[:half]} ...({len(text) - 2 * half} characters)... {text[-half:]}"
 
 
 def _plain(text: str) -> str:

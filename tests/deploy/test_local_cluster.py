@@ -1,5 +1,6 @@
 """`make cluster`: three members that go when the terminal does."""
 
+import asyncio
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local_cluster import Member, Terminal, _follow
 from tests.clients.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,3 +37,17 @@ def test_a_terminal_that_is_closed(number: signal.Signals, tmp_path: Path) -> No
         cluster.send_signal(number)
         cluster.wait(END_S)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "all have ended")
+
+
+async def test_lines_of_any_length(capsys: pytest.CaptureFixture[str]) -> None:
+    """Goal: a member's longest line is shown as far as fits, and those around it whole. Method: a
+    process that writes 300,000 bytes in one line, and a last line that does not end."""
+    script = r"import sys; sys.stdout.write('a\n\n' + 'x' * 300_000 + '\nb\r\nend')"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
+    )
+    await _follow(Member.number(0), process, Terminal(6))
+    long = "x" * 16_384 + " ...(283616 more bytes)"
+    told = [f"infra0 | {line}" for line in ("a", "", long, "b\r", "end")]
+    told.append("       | infra0 has ended with code 0")
+    assert capsys.readouterr().out.split("\n") == [*told, ""]

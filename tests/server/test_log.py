@@ -92,6 +92,20 @@ def test_any_text_is_one_line(text: str) -> None:
         line.encode()
 
 
+@pytest.mark.parametrize("character", ["x", "\x00", "\udcff", "\U0001f600"])
+def test_a_long_text_is_shortened(character: str) -> None:
+    """Goal: a line below 64 KiB whatever a client sends, that says how much is not shown, its end
+    kept. Method: a million characters, of those that are escaped or take many bytes, too."""
+    long = record("%s, the end", args=(character * 1_000_000,))
+    for formatter in (log.ConsoleFormatter(), log.JsonFormatter()):
+        line = formatter.format(long)
+        assert len(line.encode()) < 1 << 16
+        assert "...(991817 characters)..." in line
+        assert ", the end" in line
+    short = character * log.TEXT_MAX
+    assert "characters)" not in log.JsonFormatter().format(record("%s", args=(short,)))
+
+
 def test_setup_writes_to_each_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], root_logger: logging.Logger
 ) -> None:

@@ -4,7 +4,8 @@ A request's way: `front_door` splits it off (`request_head` reads its head, `fra
 and sends it down the `express` lane or to `app`, which routes it, with aiohttp reading heads and
 bodies; `target`, `forms` and `params` make a typed request of it; a handler (`keys`, `members` with
 `reconfiguration`, `stats`, `status`, `metrics`, `debug`, `peer_port`: see `routes`) asks the log or
-the store; `render` makes bytes of the answer. Long polls and streams go through `watching`.
+the store; `render` makes bytes of the answer. A JSON body is read by `json_text`, as Go reads it;
+what is wrong with one is said by `json_scanner`. Long polls and streams go through `watching`.
 Handlers know `exchange` only, not aiohttp.
 
 Who may wait: a write waits for its reply from the log, a quorum read for its barrier, a watch for

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from api import json_text
 from api.answers import message, method_not_allowed
 from api.exchange import Answer, BadBody, Request, Response
 
@@ -75,15 +76,30 @@ class Debug:
             body = await request.body.read(BODY_BYTES_MAX)
         except BadBody:
             body = None
-        try:
-            document = orjson.loads(body or b"")
-            level = document["Level"] if isinstance(document, dict) else None
-        except (orjson.JSONDecodeError, KeyError):
-            level = None
-        if not isinstance(level, str):
+        level = _level_in(body or b"")
+        if level is None:
             return message(400, "Invalid json body")
         try:
             self._backend.set_log_level(level)
         except ValueError:
             return message(400, f"Invalid log level {level}")
         return Response(204)
+
+
+def _level_in(body: bytes) -> str | None:
+    """The field Level as Go fills it, "" if there is none; None if Go would not take the body."""
+    try:
+        document = json_text.decode_first(body)
+    except json_text.BadJson:
+        return None
+    if document is None:
+        return ""
+    if not isinstance(document, json_text.Object):
+        return None
+    level = ""
+    for value in document.named("Level"):
+        if isinstance(value, str):
+            level = value
+        elif value is not None:
+            return None
+    return level

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PREFIX: Final = b"/v2/members"
 METHODS: Final = ("GET", "POST", "DELETE", "PUT")
 MACHINES_METHODS: Final = ("GET", "HEAD")
-BODY_BYTES_MAX: Final = 1 << 20
+BODY_BYTES_MAX: Final = 256 << 10
 _JSON: Final = "application/json"
 
 # What agreement says when it refuses a change.
@@ -58,7 +58,7 @@ class Members:
             return await self._post(request)
         if not rest:
             refused = method_not_allowed(())
-            return Response(refused.status, self._cluster + refused.headers, refused.body)
+            return Response(refused.status, refused.headers + self._cluster, refused.body)
         return await (self._put(request, rest) if request.method == "PUT" else self._delete(rest))
 
     def _get(self, rest: str) -> Answer:

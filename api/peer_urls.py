@@ -5,11 +5,11 @@ Whether a URL is one that a member can have is the server's to say (`Backend.che
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
+from api import json_text
+
 _GO_STRUCT: Final = r'struct { PeerURLs []string "json:\"peerURLs\"" }'
-_GO_TYPES: Final = {str: "string", bool: "bool", int: "number", float: "number", dict: "object"}
 
 
 class BadPeerUrls(Exception):
@@ -18,48 +18,46 @@ class BadPeerUrls(Exception):
 
 def parse(body: bytes) -> list[str]:
     """Return the peer URLs of `{"peerURLs":[...]}`, unchecked; raises BadPeerUrls."""
-    urls = _field(body)
+    try:
+        document = json_text.decode(body)
+    except json_text.BadJson as bad:
+        raise BadPeerUrls(str(bad)) from None
+    if document is None:
+        document = json_text.Object(())
+    if not isinstance(document, json_text.Object):
+        kind = json_text.kind(document)
+        raise BadPeerUrls(f"json: cannot unmarshal {kind} into Go value of type {_GO_STRUCT}")
+    urls = _filled(document)
     if not urls:
         raise BadPeerUrls("no valid URLs given")
     return urls
 
 
-def _field(body: bytes) -> list[str]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadPeerUrls(_syntax_error(error)) from None
-    if document is None:
-        return []
-    if not isinstance(document, dict):
-        kind = "array" if isinstance(document, list) else _GO_TYPES[type(document)]
-        raise BadPeerUrls(f"json: cannot unmarshal {kind} into Go value of type {_GO_STRUCT}")
-    # Go matches the names of fields without regard to case.
-    urls = next((v for k, v in document.items() if k.lower() == "peerurls"), None)
-    if urls is None:
-        return []
-    if not isinstance(urls, list):
-        raise _wrong_type(urls, "[]string")
-    for url in urls:
-        if not isinstance(url, str):
-            raise _wrong_type(url, "string")
-    return urls
+def _filled(document: json_text.Object) -> list[str]:
+    """The field as Go fills it: each array goes over what the one before it has left.
+
+    A null in an array changes nothing, also where a longer array had something else before.
+    """
+    left: list[str] = []
+    length = 0
+    for value in document.named("peerURLs"):
+        if value is None or value == []:
+            left, length = [], 0
+            continue
+        if not isinstance(value, list):
+            raise _wrong_type(value, "[]string")
+        length = len(value)
+        left += [""] * (length - len(left))
+        for position, url in enumerate(value):
+            if isinstance(url, str):
+                left[position] = url
+            elif url is not None:
+                raise _wrong_type(url, "string")
+    return left[:length]
 
 
-def _syntax_error(error: Exception) -> str:
-    """What Go's JSON reader would say, as near as may be."""
-    if not isinstance(error, json.JSONDecodeError):
-        return "invalid character in JSON input"
-    if error.pos >= len(error.doc.rstrip()):
-        return "unexpected end of JSON input"
-    found = error.doc[error.pos]
-    if error.msg == "Extra data":
-        return f"invalid character '{found}' after top-level value"
-    return f"invalid character '{found}' looking for beginning of value"
-
-
-def _wrong_type(value: object, wanted: str) -> BadPeerUrls:
-    kind = "array" if isinstance(value, list) else _GO_TYPES.get(type(value), "null")
+def _wrong_type(value: json_text.Value, wanted: str) -> BadPeerUrls:
+    kind = json_text.kind(value)
     return BadPeerUrls(
         f"json: cannot unmarshal {kind} into Go struct field .peerURLs of type {wanted}"
     )

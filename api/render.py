@@ -75,29 +75,24 @@ def response(answer: Response, wire: Wire, first: bytes = b"") -> tuple[bytes, b
     keep_alive = wire.keep_alive and not answer.close
     body = answer.body
     size = len(body)
-    framing = b""
+    length = chunks = b""
     if answer.status == HTTPStatus.NO_CONTENT:
         body = b""
     elif size <= _BUFFERED_BYTES:
         # Go leaves the length out where a HEAD's handler wrote nothing.
         if size or not wire.head_only:
-            framing = b"Content-Length: %d\r\n" % size
+            length = b"Content-Length: %d\r\n" % size
         if not wire.http11 and keep_alive:
-            framing += b"Connection: keep-alive\r\n"
+            length += b"Connection: keep-alive\r\n"
     elif wire.http11 and not wire.head_only:
-        framing = b"Transfer-Encoding: chunked\r\n"
+        chunks = b"Transfer-Encoding: chunked\r\n"
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
     elif not wire.http11:
         keep_alive = False
-    if wire.http11 and not keep_alive:
-        framing = b"Connection: close\r\n" + framing
-    head = b"%b%b%b%b%b\r\n" % (
-        _status_line(answer.status, http11=wire.http11),
-        first,
-        answer.headers,
-        _date.line(),
-        framing,
-    )
+    closing = b"Connection: close\r\n" if wire.http11 and not keep_alive else b""
+    line = _status_line(answer.status, http11=wire.http11)
+    framing = length + closing + chunks
+    head = b"%b%b%b%b%b\r\n" % (line, first, answer.headers, _date.line(), framing)
     return (head if wire.head_only else head + body), keep_alive
 
 

@@ -3,7 +3,7 @@
 Start with `paths` and `node` (what a key and a node are), then `tree` (where nodes live), `store`
 (what each command does), `history` and `watch` (who is told), `expiry` (what runs out), `machine`
 (how the log drives all that, and how it is saved). `commands` are what goes in, `store.Reply` is
-what comes out; `errors` is etcd's catalogue and `gojson` its spelling.
+what comes out; `errors` is etcd's catalogue, `gojson` its spelling and `gotext` Go's quoting.
 
 The package is pure: no I/O, no clock, no randomness, no asyncio. The server drives it through the
 log; tests and tools drive it directly.

@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kvstore.gotext import go_quote
 from server import url_sets
 from server.options.config import Config
-from server.options.gotext import go_quote
 from server.options.urls import BadUrl, Url, parse_urls
 from server.url_sets import Resolve
 

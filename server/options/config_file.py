@@ -9,8 +9,8 @@ imported only here and only when there is a file, since it costs a tenth of the 
 from collections.abc import Callable
 from pathlib import Path
 
+from kvstore.gotext import go_quote
 from server.notice import Exit, Notice, warning
-from server.options.gotext import go_quote
 from server.options.option import Option
 from server.options.settings import Settings
 from server.options.table import BY_NAME, OPTIONS

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kvstore.gotext import go_quote
 from server import hosts
 from server.notice import NOTICE, Exit, Notice, info, warning
 from server.options import config, config_file
 from server.options.config import Config
 from server.options.flags import FlagError, HelpAsked, NotAFlag, scan
-from server.options.gotext import go_quote
 from server.options.help_text import USAGE, help_text, version_text
 from server.options.settings import Settings
 from server.options.table import BY_NAME, OPTIONS, REPLACED_BY, WITHOUT_EFFECT

@@ -9,8 +9,8 @@ import ipaddress
 import logging
 from collections.abc import Callable
 
+from kvstore.gotext import go_quote
 from server.notice import Exit, Notice
-from server.options.gotext import go_quote
 from server.options.settings import Settings
 from server.options.table import NOT_BUILT, REFUSED
 from server.options.urls import Url

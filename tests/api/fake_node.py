@@ -127,12 +127,16 @@ class _Body:
 def request(
     method: str, path: str, body: object = None, *, content_type: str | None = "application/json"
 ) -> Request:
-    """A request as handlers get it; a body that is no text is sent as JSON."""
+    """A request as handlers get it; a body that is no text or bytes is sent as JSON."""
     headers = {"Content-Type": content_type} if content_type is not None else {}
     header: Callable[[str], str | None] = headers.get
-    text = body if isinstance(body, str) else json.dumps(body) if body is not None else ""
+    if isinstance(body, bytes):
+        data = body
+    else:
+        text = body if isinstance(body, str) else json.dumps(body) if body is not None else ""
+        data = text.encode()
     raw_path, _, query = path.partition("?")
-    return Request(method, raw_path.encode(), query.encode(), header, _Body(text.encode()))
+    return Request(method, raw_path.encode(), query.encode(), header, _Body(data))
 
 
 def whole(answer: Answer) -> Response:

@@ -148,6 +148,23 @@ async def test_a_body_that_is_none(body: str, words: str) -> None:
     assert node_of(backend).proposed == []
 
 
+async def test_a_body_as_go_takes_it() -> None:
+    """Goal: nobody is added by a body that etcd refuses, and what it takes is taken. Method: a byte
+    order mark, UTF-16, deep nesting; bytes that are not UTF-8 beside the field, its name in another
+    case, given twice, a null for a URL there was."""
+    backend = cluster(ONE, TWO, THREE)
+    body = '{"peerURLs":["http://a:1"]}'
+    deep = '{"x":' + "[" * 5000 + "]" * 5000 + "," + body[1:]
+    for raw in (b"\xef\xbb\xbf" + body.encode(), body.encode("utf-16"), deep.encode()):
+        answer = await ask(Members(backend), "POST", "/v2/members", raw)
+        assert answer.status == 400
+    assert answer.body == b'{"message":"exceeded max depth"}'
+    assert node_of(backend).proposed == []
+    taken = b'{"\xff":"\xff","PeerURLS":["http://a:1","http://b:1"],"peerurl\xc5\xbf":[null]}'
+    answer = await ask(Members(backend), "POST", "/v2/members", taken)
+    assert (answer.status, read(answer)["peerURLs"]) == (201, ["http://a:1"])
+
+
 async def test_what_an_added_member_must_not_share() -> None:
     """Goal: 409 for a peer URL or an id there is; 500 for an id that was removed. Method: each."""
     backend = cluster(ONE, TWO, THREE)

@@ -1,0 +1,113 @@
+"""JSON as Go's encoding/json takes it from a client, and its complaints.
+
+The standard library's decoder does the work; where Go takes something else, or says something
+else, it is put right here.
+
+Laws: pure; what is decoded is what Go decodes (bytes that are not UTF-8 and lone surrogates become
+U+FFFD; no byte order mark, no UTF-16, no NaN), and a refusal has Go's words. An object is its
+members in the order they are written, because Go takes names in any case, and each of two.
+DEVIATES: what is nested deeper than some hundred levels (Python's recursion limit) is refused;
+Go's limit is 10,000.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+
+from api.json_scanner import complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Value: TypeAlias = "str | float | bool | list[Value] | Object | None"
+"""What a JSON text can say."""
+
+_TOO_DEEP: Final = "exceeded max depth"
+_NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+
+
+class BadJson(ValueError):
+    """Not JSON; the message is Go's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object: names and values, in the order they are written."""
+
+    members: tuple[tuple[str, Value], ...]
+
+    def named(self, name: str) -> Iterator[Value]:
+        """The values that Go would put into a field of that name: all of them, in order.
+
+        Names are compared without regard to case, in which the long s counts as an s and the
+        Kelvin sign as a k.
+        """
+        wanted = _folded(name)
+        return (value for key, value in self.members if _folded(key) == wanted)
+
+
+def decode(text: bytes) -> Value:
+    """The value a text is, as `json.Unmarshal` reads it; raises BadJson."""
+    characters = _characters(text)
+    try:
+        value: Value = _DECODER.decode(characters)
+    except (ValueError, RecursionError):
+        raise BadJson(complaint(text) or _TOO_DEEP) from None
+    return value
+
+
+def decode_first(text: bytes) -> Value:
+    """The value a text begins with, as a `json.Decoder` reads it; raises BadJson."""
+    characters = _characters(text).lstrip(" \t\r\n")
+    try:
+        value: Value = _DECODER.raw_decode(characters)[0]
+    except (ValueError, RecursionError):
+        raise BadJson(complaint(text) or _TOO_DEEP) from None
+    return value
+
+
+def kind(value: Value) -> str:
+    """Go's word for what a value is."""
+    match value:
+        case Object():
+            return "object"
+        case list():
+            return "array"
+        case str():
+            return "string"
+        case bool():
+            return "bool"
+        case None:
+            return "null"
+        case _:
+            return "number"
+
+
+def _characters(text: bytes) -> str:
+    """Go makes a U+FFFD of each byte that is part of no character, and of each half of a pair."""
+    characters = _NOT_UTF8.sub("\ufffd", text.decode(errors="surrogateescape"))
+    if "\\u" not in characters:
+        return characters
+    return _ESCAPE.sub(lambda found: "\ufffd" if found["half"] else found[0], characters)
+
+
+def _folded(name: str) -> str:
+    return name.replace("\u017f", "s").lower()
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=lambda members: Object(tuple(members)),
+    parse_int=float,
+    parse_constant=_no_constant,
+)

@@ -18,6 +18,7 @@ from kvstore import EtcdError, Reply, error_reply
 from kvstore.commands import encode
 from kvstore.errors import INVALID_FORM
 from raft import ProposalFailed
+from raft.errors import NO_SPACE
 
 if TYPE_CHECKING:
     import asyncio
@@ -125,7 +126,15 @@ class Keys:
 
     async def _read(self, asked: Read) -> Reply:
         if asked.quorum:
-            await self._backend.node.read_barrier()
+            node = self._backend.node
+            try:
+                await node.read_barrier()
+            except ProposalFailed as failure:
+                if not node.driver.disk_full:
+                    raise
+                # What is to be read may not have come to this member for want of room.
+                reason = NO_SPACE.removeprefix("etcdserver: ")
+                raise ProposalFailed(f"{failure}; {reason}") from None
         return self._get(asked)
 
     def _get(self, asked: Read) -> Reply:

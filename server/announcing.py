@@ -33,7 +33,7 @@ async def catch_up(node: Node[Reply], timeout_s: float) -> None:
     barrier.add_done_callback(asyncio.Future.exception)
     await asyncio.wait([barrier], timeout=timeout_s)
     if not barrier.done():
-        _logger.warning("there is no leader yet: serving reads of what this member knows")
+        _logger.warning("%s: serving reads of what this member knows", _lacking(node))
 
 
 async def announce(node: Node[Reply], machine: Machine, config: Config) -> None:
@@ -41,15 +41,15 @@ async def announce(node: Node[Reply], machine: Machine, config: Config) -> None:
 
     Raises DataLost if the birth was another one before.
     """
-    said = False
+    said = ""
     while True:
         try:
             await node.read_barrier()
             break
         except ProposalFailed:
-            if not said:
-                _logger.warning("still waiting for a leader; this member is not announced yet")
-            said = True
+            if (words := _lacking(node)) != said:
+                said = words
+                _logger.warning("%s; this member is not announced yet", words)
     client_urls = tuple(url.text for url in config.advertise_client_urls)
     me = node.identity
     await _commit(node, encode(PublishMember(me.member_id, config.name, client_urls, me.birth)))
@@ -65,6 +65,20 @@ async def agree_on_version(node: Node[Reply], machine: Machine) -> None:
             await _commit(node, encode(SetClusterVersion(CLUSTER_VERSION)))
         else:
             await asyncio.sleep(_LOOK_S)
+
+
+def _lacking(node: Node[Reply]) -> str:
+    """Why this member may not know yet all that was acknowledged, as far as it can tell."""
+    leader = node.status.leader
+    if not leader:
+        words = "there is no leader yet"
+    elif leader == node.identity.member_id:
+        words = "this member leads, but no majority has confirmed that yet"
+    else:
+        words = f"member {leader:x} leads, but has not brought this one up to date yet"
+    if node.driver.disk_full:
+        words += ", and the disk of this member's data directory is full"
+    return words
 
 
 async def _commit(node: Node[Reply], command: bytes) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.clients.waiting import until
 from tests.oracle import Pyetcd, Request, Response, Server, StartError, fetch
+from tests.server.members import founders, leader_of, start
 
 DISK_BYTES = 160 << 20
 BLOCK_BYTES = 1 << 20
@@ -149,3 +150,23 @@ def test_a_burst_that_fills_the_disk(server: Server, disk: Path) -> None:
     until(lambda: not _is_refused(_put(server, "after")), "writes are taken again")
     server.restart(kill=True)
     assert all(_get(server, key) == 200 for key in [*kept, "after"])
+
+
+def test_a_quorum_read_where_the_full_disk_is(disk: Path) -> None:
+    """Goal: who reads on a member that is behind for want of room is told so, and is answered again
+    once there is room. Method: one of three members on the small disk, which is filled; the others
+    write until it cannot follow."""
+    with founders(3) as members:
+        small, *others = members
+        small.data_dir = disk / "data"
+        start(members)
+        filler = _fill(disk)
+        until(lambda: leader_of([*others, small]) is not small, "a member with room leads")
+        for _ in range(BURST):
+            assert others[0].put("/burst", BURST_VALUE).status in (200, 201)
+        answer = small.ask("GET", "/v2/keys/burst?quorum=true")
+        assert json.loads(answer.body)["cause"] == (
+            "etcdserver: request timed out; the disk of the data directory is full"
+        )
+        filler.unlink()
+        until(lambda: _get(small, "burst?quorum=true") == 200, "it has caught up")

@@ -14,6 +14,7 @@ The whole of a request takes `total_timeout_s` at most; a long poll waits for ev
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyetcdctl import answers, requests

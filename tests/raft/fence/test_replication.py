@@ -862,6 +862,32 @@ def test_what_waits_for_room_is_not_taken_of_nobody() -> None:
     assert parliament[B].commands == [b"late"]
 
 
+def test_a_leader_knows_whose_disks_are_full() -> None:
+    """Goal: a leader counts the disks that have no room for what it sent, its own too; who takes
+    entries or says nothing of the kind has room. Method: what two followers say, in turn.
+    """
+    parliament = Parliament(A, B, C)
+    parliament.elect(A)
+    parliament.beat(A)
+    engine = parliament.engine(A)
+    room, none = (Beaten(engine.term, 0, full) for full in (False, True))
+    last = parliament[A].log.last_index
+    for member, message, lacks in (
+        (B, none, False),
+        (C, none, True),
+        (B, room, False),
+        (B, none, True),
+        (B, Appended(engine.term, last, ok=True), False),
+        (C, room, False),
+    ):
+        parliament.tell(member, A, message)
+        assert engine.leading.lacks_room is lacks
+    engine.desk.is_full = True
+    assert not engine.leading.lacks_room
+    parliament.tell(C, A, none)
+    assert engine.leading.lacks_room
+
+
 def test_a_slow_disk_does_not_make_a_follower_look_dead() -> None:
     """Goal: an acknowledgement waits for the disk, a sign of life does not. Method: a follower
     whose sync takes for ever gets heartbeats of the core; the leader must not step down.

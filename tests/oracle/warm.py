@@ -10,6 +10,7 @@ process but this loop: no thread, no event loop. A start that nobody answers for
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import random
@@ -47,6 +48,11 @@ class Warm:
             )
         ours.settimeout(_ANSWER_S)
         self._ours = ours
+
+    def close(self) -> None:
+        """End it; what it has become goes on."""
+        self._ours.close()
+        self._process.wait()
 
     def start(self, arguments: list[str], env: dict[str, str], log: IO[bytes]) -> Forked:
         """Start a server; its output goes to `log`."""
@@ -88,7 +94,7 @@ class Forked:
             waiting = select.poll()
             waiting.register(self._outcome, select.POLLIN)
             if waiting.poll(None if timeout is None else timeout * 1000):
-                # Nothing comes if the warm process has ended, and its children with it.
+                # Nothing comes if the warm process has ended before it.
                 self.returncode = int(os.read(self._outcome, 100) or -signal.SIGKILL)
                 os.close(self._outcome)
         return self.returncode
@@ -165,6 +171,7 @@ def start(arguments: list[str], env: dict[str, str], log: IO[bytes]) -> Forked:
     with _lock:
         if not _warm:
             _warm.append(Warm())
+            atexit.register(_warm[0].close)
         return _warm[0].start(arguments, env, log)
 
 

@@ -122,7 +122,7 @@ def test_bad_servers_are_told_alike() -> None:
                 lambda c: c.members(),
                 lambda c: c.leader(),
             ):
-                options = {"timeout_s": 0.5, "total_timeout_s": 2.0}
+                options = {"timeout_s": 1.5, "total_timeout_s": 3.0}
                 one = heard(question, address, **options)
                 assert one == awaited(question, address, **options), address
 

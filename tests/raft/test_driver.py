@@ -138,6 +138,20 @@ async def test_a_write_that_fails_in_the_thread_leaves_nobody_waiting() -> None:
         await within(member.node.stop())
 
 
+async def test_what_is_held_back_goes_on_with_the_commit() -> None:
+    """Goal: what waits because much is not committed yet waits for that and for nothing else.
+    Method: a small bound, several entries at once, and no tick any more."""
+    with mock.patch("raft.appender.UNCOMMITTED_BYTES_MAX", 1000):
+        async with running(HookedDisk()) as member:
+            ticker = member.node.driver._ticker
+            assert ticker is not None
+            ticker.cancel()
+            value = b"x" * (600 << 10)
+            replies = [member.propose(Set(b"/k%d" % number, value)) for number in range(6)]
+            await until(lambda: all(reply.done() for reply in replies), "all are answered")
+            assert [reply.result().status for reply in replies] == [201] * 6
+
+
 async def prepared(member: Member) -> None:
     """Fill the segment in use beyond its half; its successor is then made."""
     journal = member.node.journal

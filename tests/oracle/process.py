@@ -219,8 +219,7 @@ class Server:
         return dict(json.loads(answer.body))
 
     def _spawn(self) -> None:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD", "PYTHON"))}
-        environment = clean | {"PYTHONPATH": str(ROOT)} | self.env
+        environment = warm.environment() | self.env
         with self.log_path.open("ab") as log:
             self._process = self._begin(environment, log)
         atexit.register(self.kill)

@@ -30,17 +30,22 @@ _ANSWER_S: Final = 60.0
 _FILES_MAX: Final = 4096
 
 
+def environment() -> dict[str, str]:
+    """What a started server has of ours: no option of etcd's, of Python's only a path."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD", "PYTHON"))}
+    return clean | {"PYTHONPATH": str(ROOT)}
+
+
 class Warm:
     """The warm process, from outside."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD", "PYTHON"))}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.oracle.warm", str(theirs.fileno())],
                 cwd=ROOT,
-                env=clean | {"PYTHONPATH": str(ROOT)},
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

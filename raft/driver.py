@@ -8,9 +8,8 @@ Laws:
   round of the event loop, and for none if an append takes it along.
 * No engine turn happens while something appended is not yet synced.
 * All that came in during a turn shares one sync. With other members to tell, it begins one turn
-  later, so that network and disk work at the same time. It runs on the event loop, which on a fast
-  disk is quicker than any hand-over, and moves to a thread by itself while the disk is slow; a
-  leader goes on beating then, but not for longer than an election time-out.
+  later, so that network and disk work at the same time. While a write in a thread takes its time a
+  leader goes on beating, but not for longer than an election time-out.
 * Any exception from the engine, the journal or the state machine is fatal: the process ends without
   another reply.
 """
@@ -18,21 +17,11 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from raft import batch
-from raft.appender import Appender
 from raft.applying import Applying
-from raft.errors import (
-    LEADER_NO_SPACE,
-    MOST_NO_SPACE,
-    NO_SPACE,
-    STOPPED,
-    TOO_MANY,
-    ChangeRefused,
-    ProposalFailed,
-)
+from raft.errors import STOPPED, ProposalFailed
 from raft.messages import (
     Append,
     AskIndex,
@@ -43,8 +32,11 @@ from raft.messages import (
     SnapshotTaken,
     TellIndex,
 )
-from raft.proposals import Intake, Proposals
+from raft.proposals import Proposals
+from raft.proposing import Proposing
 from raft.reads import Reads
+from raft.tenure import Tenure
+from raft.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,17 +56,9 @@ if TYPE_CHECKING:
 
 ReplyT = TypeVar("ReplyT")
 
-# A disk whose syncs take longer than this (moving average) gets a thread; below half of it the sync
-# comes back to the event loop. A hand-over costs 0.1 to 0.3 ms, and a fast disk that three members
-# of one machine share takes up to 1 ms.
-SLOW_SYNC_NS: Final = 2_000_000
-_AVERAGE_WEIGHT: Final = 0.05
-
 # etcd's SYNC: while some key has a TTL, the leader logs the time this often.
 STAMP_PERIOD_NS: Final = 500_000_000
 _TICK_MAX_S: Final = 0.1
-
-_logger = logging.getLogger("raft")
 
 
 class Driver(Generic[ReplyT]):
@@ -126,20 +110,16 @@ class Driver(Generic[ReplyT]):
         self._loop = asyncio.get_running_loop()
         timeout_ns = request_timeout_ms * 1_000_000
         self._proposals: Proposals[ReplyT] = Proposals(origin, timeout_ns, clock.monotonic_ns)
-        self._intake = Intake()
-        # Which member a proposal in the intake came from, by its origin.
-        self._origins: dict[int, int] = {}
-        self._appender = Appender(
+        self._proposing: Proposing[ReplyT] = Proposing(
             engine,
             log,
             journal,
             proposals=self._proposals,
-            intake=self._intake,
             clock=clock,
             cluster_clock=cluster_clock,
             is_removed=is_removed,
-            on_refused=self._refuse_change,
             on_no_room=on_no_room,
+            send=self._send,
         )
         self._applying: Applying[ReplyT] = Applying(
             engine,
@@ -165,28 +145,18 @@ class Driver(Generic[ReplyT]):
         )
         self.sender: Sender | None = None
         self.receiver: Receiver | None = None
-        self._flushes: list[asyncio.Future[None]] = []
-        # The leader as last noticed; how many came, and when the last one did, by the wall clock.
-        self._leader = 0
-        self.leader_changes = 0
-        self.leader_since_ns = clock.wall_ns()
-        self._led_term = 0
-        self._handed_over: asyncio.Future[None] | None = None
+        self.writing = Writing(
+            log, journal, engine.desk, clock=clock, send=self._promise, on_synced=self._synced
+        )
+        self._tenure = Tenure(engine, log, clock=clock, cluster_clock=cluster_clock)
 
         self._turn_due = False
         self._commits_due = False
         # Something happened besides proposals, so that the engine may have come to something new.
         self._news = True
         self._sync_due = False
-        # The write that is under way in a thread, and since when.
-        self._write: asyncio.Future[int] | None = None
-        self._write_began_ns = 0
         self._stopped = False
         self._failed = False
-        self.sync_average_ns = 0.0
-        self.on_sync: Callable[[int], None] = lambda _took_ns: None
-        self._slow_disk = False
-        self._disk_full = False
         self._next_stamp_ns = 0
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -201,22 +171,19 @@ class Driver(Generic[ReplyT]):
         self._stopped = True
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._write is not None:
-            await asyncio.wait([self._write])
+        if self.writing.is_under_way:
+            await self.writing.ended()
             if not self._failed:
                 self._guarded(self._finish)
         self._proposals.stop()
         self._reads.stop()
-        for flush in self._flushes:
-            flush.cancel()
+        self.writing.cancel_flushes()
 
     async def hand_over(self, timeout_s: float) -> None:
         """As a leader, let another member lead; come back when one does, or none will in time."""
-        if self._stopped or not self._engine.leading.transfer():
-            return
-        self._handed_over = self._loop.create_future()
-        self.wake()
-        await asyncio.wait([self._handed_over], timeout=timeout_s)
+        if not self._stopped and self._engine.leading.transfer():
+            self.wake()
+            await self._tenure.handed_over(timeout_s)
 
     def reconfigure(self, peers: tuple[batch.Peer, ...], commands: list[bytes]) -> None:
         """As the only member, put a configuration into the log, with commands that record it."""
@@ -232,29 +199,38 @@ class Driver(Generic[ReplyT]):
 
     @property
     def disk_full(self) -> bool:
-        return self._disk_full
+        """Whether this member's disk takes no more files."""
+        return self._engine.desk.is_full
 
     @property
     def wants_room(self) -> bool:
         """Whether the next command does not fit into what the journal has prepared."""
-        return self._appender.wants_room
+        return self._proposing.wants_room
 
     def set_disk_full(self, *, full: bool) -> None:
         """Refuse writes from now on, those in the queue included, or take them again.
 
         A leader lets another member lead, whose disk may have room.
         """
-        self._disk_full = self._engine.desk.is_full = full
+        self._engine.desk.is_full = full
         if full:
             if self._engine.leading.transfer():
                 self.wake()
-            self._refuse_waiting(NO_SPACE, LEADER_NO_SPACE)
+            self._proposing.refuse_for_full_disk()
 
-    def _refuse_waiting(self, own_cause: str, cause: str) -> None:
-        """Refuse what was not appended yet, here and to other members."""
-        self._proposals.refuse_waiting(own_cause)
-        for origin, number in self._intake.drain():
-            self._refuse(origin, [number], cause)
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether the journal has room for a leader's entries."""
+        return self._proposing.has_room(size_bytes)
+
+    @property
+    def leader_changes(self) -> int:
+        """How many leaders this member has seen come."""
+        return self._tenure.changes
+
+    @property
+    def leader_since_ns(self) -> int:
+        """When the last one came, by the wall clock."""
+        return self._tenure.since_ns
 
     @property
     def applied_index(self) -> int:
@@ -279,12 +255,11 @@ class Driver(Generic[ReplyT]):
         `change` goes with the command that records it; the future may be ChangeRefused then.
         `reserved`: a small command of the server's own, for which there is room on a full disk.
         """
-        if self._stopped or (self._disk_full and not reserved):
-            future: asyncio.Future[ReplyT] = self._loop.create_future()
-            self._proposals.fail(future, STOPPED if self._stopped else NO_SPACE)
-            return future
-        future = self._proposals.add(command, change)
-        self.wake()
+        if self._stopped:
+            return self._proposing.failed(STOPPED)
+        future = self._proposing.add(command, change=change, reserved=reserved)
+        if not future.done():
+            self.wake()
         return future
 
     def read_barrier(self) -> asyncio.Future[None]:
@@ -300,11 +275,10 @@ class Driver(Generic[ReplyT]):
 
     def flush(self) -> asyncio.Future[None]:
         """Return a future that is done once everything buffered in the journal is on disk."""
-        future: asyncio.Future[None] = self._loop.create_future()
+        future = self.writing.flush()
         if self._stopped:
             future.cancel()
         else:
-            self._flushes.append(future)
             self.wake()
         return future
 
@@ -343,9 +317,9 @@ class Driver(Generic[ReplyT]):
     def _receive(self, member: int, message: Message) -> None:
         match message:
             case Forward():
-                self._take_in(member, message)
+                self._proposing.take_in(member, message)
             case Refused():
-                self._be_refused(message)
+                self._proposing.be_refused(message)
             case AskIndex():
                 self._reads.question(member, message)
             case TellIndex():
@@ -385,35 +359,9 @@ class Driver(Generic[ReplyT]):
             self._guarded(self._engine.leading.send_commits)
             self._send_out()
 
-    def _release(self) -> None:
-        """Everything is on disk: what promises something may leave."""
-        for member, message in self._engine.desk.take_held():
+    def _promise(self, member: int, message: Message) -> None:
+        if not self._stopped:
             self._transport.send(member, message)
-
-    def _take_in(self, member: int, message: Forward) -> None:
-        if not self._engine.is_leader or message.term != self._engine.term:
-            return  # its proposer will learn of a later term
-        self._notice()
-        self._origins[message.origin] = member
-        if refused := self._intake.take(message, refuse=self._disk_full):
-            cause = LEADER_NO_SPACE if self._disk_full else TOO_MANY
-            self._refuse(message.origin, refused, cause)
-
-    def _refuse(self, origin: int, numbers: list[int], cause: str, *, change: bool = False) -> None:
-        member = self._origins.get(origin)
-        if member is not None:
-            self._send(member, Refused(origin, numbers, cause, change))
-
-    def _refuse_change(self, origin: int, number: int, refused: ChangeRefused) -> None:
-        if origin == self._proposals.origin:
-            self._proposals.refused([number], refused)
-        else:
-            self._refuse(origin, [number], str(refused), change=True)
-
-    def _be_refused(self, message: Refused) -> None:
-        if message.origin == self._proposals.origin:
-            kind = ChangeRefused if message.change else ProposalFailed
-            self._proposals.refused(message.numbers, kind(message.cause))
 
     def removed(self) -> None:
         if not self._stopped:
@@ -437,13 +385,13 @@ class Driver(Generic[ReplyT]):
     def _advance(self) -> None:
         self._news |= self._engine.following.resume()
         self._agree()
-        if self._write is None:
-            self._hand_in()
         self._notice()
+        if not self.writing.is_under_way:
+            self._proposing.hand_in(self.applied_index)
         self._engine.leading.send_appends()
         self._reads.advance(self.applied_index)
         self._send_out()
-        if self._write is None:
+        if not self.writing.is_under_way:
             self._begin_sync()
         if self.sender is not None:
             self.sender.update()
@@ -451,8 +399,8 @@ class Driver(Generic[ReplyT]):
     def _begin_sync(self) -> None:
         if not self._journal.pending:
             return
-        if self._slow_disk:
-            self._sync_in_thread()
+        if self.writing.is_slow:
+            self.writing.write_in_thread(self._written)
         elif self._engine.desk.is_alone:
             self._sync()
         elif not self._sync_due:
@@ -461,61 +409,27 @@ class Driver(Generic[ReplyT]):
 
     def _sync_now(self) -> None:
         self._sync_due = False
-        if not self._stopped and self._write is None and self._journal.pending:
+        if not self._stopped and not self.writing.is_under_way and self._journal.pending:
             self._guarded(self._sync)
 
     def _sync(self) -> None:
         """Write what is buffered, here and now, and act on it."""
         while self._journal.pending:
-            started_ns = self._clock.monotonic_ns()
-            covered = self._log.begin_sync()
-            self._journal.sync()
-            self._synced(covered, self._clock.monotonic_ns() - started_ns)
+            self.writing.write()
             self._agree()
-        if self._appender.is_behind:
+        if self._proposing.is_behind:
             self.wake()
         self._engine.leading.send_appends()
         self._reads.advance(self.applied_index)
         self._send_out()
 
-    def _sync_in_thread(self) -> None:
-        covered = self._log.begin_sync()
-        flushes, self._flushes = self._flushes, []
-        held = self._engine.desk.take_held()
-        chunk = self._journal.take()
-        self._write_began_ns = self._clock.monotonic_ns()
+    def _written(self, learn: Callable[[], None]) -> None:
+        self._guarded(learn)
+        self._turn()
 
-        def write() -> int:
-            # Timed here: the way to the thread and back says nothing about the disk.
-            started_ns = self._clock.monotonic_ns()
-            self._journal.write(chunk)
-            return self._clock.monotonic_ns() - started_ns
-
-        def learn() -> None:
-            self._synced(covered, writing.result())
-            if not self._stopped:
-                for member, message in held:
-                    self._transport.send(member, message)
-            self._settle_flushes(flushes)
-
-        def written(_done: asyncio.Future[int]) -> None:
-            self._write = None
-            self._guarded(learn)
-            for flush in flushes:
-                flush.cancel()  # those of a write that failed: nobody may wait for them for ever
-            self._turn()
-
-        self._write = writing = self._loop.run_in_executor(None, write)
-        writing.add_done_callback(written)
-
-    def _synced(self, covered: int, took_ns: int) -> None:
-        self._log.synced(covered)
+    def _synced(self) -> None:
         self._engine.leading.is_silent = False
         self._news = True
-        self.sync_average_ns += _AVERAGE_WEIGHT * (took_ns - self.sync_average_ns)
-        limit = SLOW_SYNC_NS // 2 if self._slow_disk else SLOW_SYNC_NS
-        self._slow_disk = self.sync_average_ns > limit
-        self.on_sync(took_ns)
 
     def _agree(self) -> None:
         """Release, commit and apply what may be.
@@ -523,11 +437,9 @@ class Driver(Generic[ReplyT]):
         A follower learns from its leader what is committed, so it need not have everything on disk;
         a leader counts itself.
         """
-        clean = self._write is None and not self._journal.pending
+        clean = self.writing.is_clean
         if clean:
-            self._release()
-            flushes, self._flushes = self._flushes, []
-            self._settle_flushes(flushes)
+            self.writing.release()
         if self._news and (clean or not self._engine.is_leader):
             self._news = False
             self._applying.committed(self._engine.turn())
@@ -539,73 +451,12 @@ class Driver(Generic[ReplyT]):
             self._applying.committed(self._engine.turn())
         self._applying.advance()
 
-    @staticmethod
-    def _settle_flushes(flushes: list[asyncio.Future[None]]) -> None:
-        for flush in flushes:
-            if not flush.done():
-                flush.set_result(None)
-
     def _notice(self) -> None:
         """Look at what the engine has come to: who leads, and who the members are."""
-        engine = self._engine
-        if engine.is_leader and self._led_term != engine.term:
-            self._led_term = engine.term
-            self._intake.clear()
-            self._origins.clear()
-            self._cluster_clock.lead(self._last_stamp())
-        handed_over = self._handed_over
-        if not engine.is_leader and handed_over is not None and not handed_over.done():
-            handed_over.set_result(None)
-        leader = engine.leader
-        if leader != self._leader:
-            self._notice_leader(leader)
+        self._tenure.notice(self.applied_index)
         if self._membership_version != self._log.membership.version:
             self._membership_version = self._log.membership.version
             self._on_members()
-
-    def _notice_leader(self, leader: int) -> None:
-        engine, before, self._leader = self._engine, self._leader, leader
-        if not leader:
-            _logger.info("%x lost leader %x at term %d", engine.me, before, engine.term)
-            return
-        self.leader_changes += 1
-        self.leader_since_ns = self._clock.wall_ns()
-        if leader == engine.me:
-            _logger.info("%x became leader at term %d", leader, engine.term)
-        else:
-            _logger.info("%x elected leader %x at term %d", engine.me, leader, engine.term)
-
-    def _last_stamp(self) -> int:
-        """The newest stamp in the log, committed or not."""
-        for data, index, _term in reversed(self._log.entries):
-            if index <= self.applied_index:
-                break
-            entry = batch.decode(data)
-            if entry is not None:
-                return max(entry.stamp_ns, self._cluster_clock.applied_ns)
-        return self._cluster_clock.applied_ns
-
-    def _hand_in(self) -> None:
-        """Append what waits, or tell the leader of it."""
-        engine = self._engine
-        if engine.is_leader:
-            self._notice()
-            if engine.leading.lacks_room:
-                self._refuse_waiting(MOST_NO_SPACE, MOST_NO_SPACE)
-            self._appender.run(self.applied_index)
-        elif self._proposals and engine.leader:
-            self._forward(0)
-
-    def _forward(self, repeat_before_ns: int) -> None:
-        engine = self._engine
-        leader = engine.leader
-        if leader and leader != engine.me:
-            for message in self._proposals.forwards(engine.term, repeat_before_ns):
-                self._send(leader, message)
-
-    def has_room(self, size_bytes: int) -> bool:
-        """Whether the journal has room for a leader's entries."""
-        return self._appender.has_room(size_bytes)
 
     # -- committed --------------------------------------------------------------------------
 
@@ -648,16 +499,16 @@ class Driver(Generic[ReplyT]):
         self._notice()
         self._save_commit()
         if not engine.is_leader:
-            self._forward(now_ns - self._election_ns)
-        elif self._write is not None:
+            self._proposing.forward(now_ns - self._election_ns)
+        elif self.writing.is_under_way:
             # The core's heartbeats need a turn, and turns wait for the disk.
-            engine.leading.is_silent = now_ns - self._write_began_ns >= self._election_ns
+            engine.leading.is_silent = self.writing.under_way_ns() >= self._election_ns
             engine.leading.beat()
         due = now_ns >= self._next_stamp_ns or self._machine.is_behind()
         if due and engine.is_leader:
             self._next_stamp_ns = now_ns + STAMP_PERIOD_NS
             command = self._machine.tick_command()
-            if command is not None and not self._disk_full:
+            if command is not None and not self.disk_full:
                 # Nobody waits for the reply, but somebody must look at the outcome.
                 self.propose(command).add_done_callback(asyncio.Future.exception)
 
@@ -666,8 +517,7 @@ class Driver(Generic[ReplyT]):
 
         So a restart without a quorum shows what was shown before; alone, all of the log is that.
         """
-        idle = self._write is None and not self._journal.pending
-        if idle and not self._engine.desk.is_alone and not self._disk_full:
+        if self.writing.is_clean and not self._engine.desk.is_alone and not self.disk_full:
             self._log.save_commit()
 
 

@@ -199,7 +199,7 @@ class Process:
             started_ns=self._started_ns,
             peer_counters=lambda: self._peers.counters,
         )
-        node.driver.on_sync = lambda took_ns: backend.meter.syncs.observe(took_ns / 1e9)
+        node.driver.writing.on_sync = lambda took_ns: backend.meter.syncs.observe(took_ns / 1e9)
         node.compactor.on_saved = backend.meter.snapshots.observe
         return backend
 

@@ -50,7 +50,10 @@ NEAREST: Final = {
     "node": ("members", "installs"),
     "progress": ("clock", "flow", "replication"),
     "proposals": ("forwarding",),
+    "proposing": ("forwarding", "driver_rules"),
     "reads": ("reads",),
+    "tenure": ("clock", "driver_rules", "forwarding"),
+    "writing": ("driver_rules", "durability", "replication"),
 }
 TEST_S: Final = 60
 RUN_S: Final = 600

@@ -12,8 +12,8 @@ from kvstore.commands import AddMember, Command, encode
 from raft import Bootstrap, Identity, Node, NodeConfig, Peer
 from raft.clock import Clock
 from raft.disk import Disk
-from raft.driver import SLOW_SYNC_NS
 from raft.journal import Entry, Journal, Recovered
+from raft.writing import SLOW_SYNC_NS
 from tests.raft.simulated_disk import PowerLoss, SimulatedDisk, SimulatedFile
 
 ME = Identity(7, 9)
@@ -166,7 +166,7 @@ class Member:
     async def go_slow(self, command: Command) -> None:
         """Write until the driver has found out that its disk is slow."""
         async with asyncio.timeout(DEADLINE_S):
-            while self.node.driver.sync_average_ns <= SLOW_SYNC_NS:
+            while self.node.driver.writing.average_ns <= SLOW_SYNC_NS:
                 await self.propose(command)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from kvstore.commands import Set, Sync
 from raft.clock import READING_AHEAD_MAX_NS
-from raft.driver import SLOW_SYNC_NS
 from raft.journal import Journal
+from raft.writing import SLOW_SYNC_NS
 from tests.raft.member import (
     DEADLINE_S,
     ME,
@@ -56,13 +56,13 @@ async def test_a_snapshot_finishes_on_a_slow_disk_under_load() -> None:
         await member.go_slow(Set(b"/k", b"v"))
         clients = [asyncio.create_task(client(number)) for number in range(CLIENTS // 2)]
         try:
-            await until(lambda: member.node.driver._write is not None, "a write in the thread")
+            await until(lambda: member.node.driver.writing.is_under_way, "a write in the thread")
             clients += [
                 asyncio.create_task(client(number)) for number in range(len(clients), CLIENTS)
             ]
             await until(lambda: len(saved) >= 2, "two snapshots")
             assert not any(task.done() for task in clients)
-            assert member.node.driver.sync_average_ns > SLOW_SYNC_NS
+            assert member.node.driver.writing.average_ns > SLOW_SYNC_NS
         finally:
             for task in clients:
                 task.cancel()

@@ -251,7 +251,7 @@ class Delegate:
 
     async def go_slow(self) -> None:
         """Be on a disk that is so slow that it gets a thread."""
-        self.node.driver.sync_average_ns = 1e15
+        self.node.driver.writing.average_ns = 1e15
         await within(self.propose(b"slow"))
 
     @property

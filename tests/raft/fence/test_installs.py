@@ -527,8 +527,8 @@ async def test_an_install_is_acknowledged_when_its_mark_is_on_disk() -> None:
     async with assembled(A, B, C, **SMALL) as house:
         await left_behind(house)
         await house[B].go_slow() if house[B].node.status.is_leader else None
-        house[B].node.driver.sync_average_ns = 1e15
-        house[B].node.driver._slow_disk = True
+        house[B].node.driver.writing.average_ns = 1e15
+        house[B].node.driver.writing.is_slow = True
         gate = Gate(house[B], "sync", WAL)
         reconnect(house)
         await until(lambda: house[B].has(b"k19"), "it is installed")

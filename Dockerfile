@@ -3,6 +3,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+COPY golang golang
 COPY kvstore kvstore
 COPY raft raft
 COPY api api

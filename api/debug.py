@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from api import json_text
 from api.answers import message, method_not_allowed
 from api.exchange import Answer, BadBody, Request, Response
+from golang import json_text
 
 if TYPE_CHECKING:
     from api.backend import Backend

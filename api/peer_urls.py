@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from api import json_text
+from golang import json_text
 
 _GO_STRUCT: Final = r'struct { PeerURLs []string "json:\"peerURLs\"" }'
 

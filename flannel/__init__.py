@@ -3,7 +3,7 @@
 Knows only the wire: imports the client library, nothing of the server.
 
 Begin with `daemon`, the life of the process in order. What it decides is pure: `config` (read with
-`gojson`, in `ip`'s arithmetic) says which subnets there are, `acquire` which one to ask for,
+`placed_json`, in `ip`'s arithmetic) says which subnets there are, `acquire` which one to ask for,
 `holding` when to renew it and what news of it mean, `ledger` what changed among the others', and
 `lease` how all that is spelled. What it does goes through few doors: `registry` to the store (with
 `following` for news, `leasing` for our own lease and `resettling` for that in a store that was set

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network
 
-from flannel import gojson, ip
+from flannel import ip, placed_json
+from golang import json_text
 
 SUBNET_LENGTH_MAX = 30
 NETWORK_LENGTH_MAX = 28
@@ -40,7 +41,7 @@ class NetworkConfig:
     subnet_min: IPv4Address
     subnet_max: IPv4Address
     backend_type: str = DEFAULT_BACKEND
-    backend_options: Mapping[str, gojson.Value] = field(default_factory=dict)
+    backend_options: Mapping[str, json_text.Value] = field(default_factory=dict)
     """By lower-case name."""
 
     def allows(self, subnet: IPv4Network) -> bool:
@@ -54,14 +55,14 @@ class NetworkConfig:
 def parse(text: str) -> NetworkConfig:
     """The config a text describes; raises ConfigError."""
     try:
-        document = gojson.parse(text)
-    except gojson.JSONError as error:
+        document = placed_json.parse(text)
+    except json_text.BadJson as error:
         raise ConfigError(str(error)) from None
     if document is None:
-        document = gojson.Fields()
-    if not isinstance(document, gojson.Fields):
+        document = json_text.Object()
+    if not isinstance(document, json_text.Object):
         raise ConfigError(
-            f"json: cannot unmarshal {gojson.kind(document)} into Go value of type subnet.Config"
+            f"json: cannot unmarshal {json_text.kind(document)} into Go value of type subnet.Config"
         )
     network = _network(document)
     given_length = _subnet_length(document)
@@ -73,7 +74,7 @@ def parse(text: str) -> NetworkConfig:
 
 
 def option(
-    options: Mapping[str, gojson.Value], name: str, expected: type, default: int, allowed: str
+    options: Mapping[str, json_text.Value], name: str, expected: type, default: int, allowed: str
 ) -> int:
     """A backend's number (or bool, as 0 or 1); raises ConfigError in Go's words, and ours: what is
     allowed."""
@@ -81,7 +82,11 @@ def option(
     if value is None:
         return default
     if type(value) is not expected or not isinstance(value, int):
-        shown = f"number {gojson.text_of(value)}" if type(value) is float else gojson.kind(value)
+        shown = (
+            f"number {placed_json.text_of(value)}"
+            if type(value) is float
+            else json_text.kind(value)
+        )
         raise ConfigError(
             f"json: cannot unmarshal {shown} into Go struct field .{name} of type "
             f"{expected.__name__} ({allowed})"
@@ -89,13 +94,13 @@ def option(
     return value
 
 
-def _network(document: gojson.Fields) -> IPv4Network:
+def _network(document: json_text.Object) -> IPv4Network:
     value, given = document.find("Network")
     if not given:
         raise ConfigError(
             'Network is missing: give the IPv4 network to divide, such as {"Network":"10.1.0.0/16"}'
         )
-    text = value if isinstance(value, str) else gojson.text_of(value)
+    text = value if isinstance(value, str) else placed_json.text_of(value)
     try:
         if "/" not in text:
             raise ValueError(text)
@@ -120,26 +125,26 @@ def _network(document: gojson.Fields) -> IPv4Network:
     raise ConfigError(f"Network must be an IPv4 network such as 10.1.0.0/16, not {text}")
 
 
-def _subnet_length(document: gojson.Fields) -> int:
+def _subnet_length(document: json_text.Object) -> int:
     value, _ = document.find("SubnetLen")
     if value is None:
         return 0
     if type(value) is int and 0 <= value <= UINT_MAX:
         return value
-    shown = gojson.kind(value)
+    shown = json_text.kind(value)
     if shown == "number":
-        shown = f"number {gojson.text_of(value)}"
+        shown = f"number {placed_json.text_of(value)}"
     raise ConfigError(
         f"json: cannot unmarshal {shown} into Go struct field Config.SubnetLen of type uint"
     )
 
 
-def _address(document: gojson.Fields, name: str) -> IPv4Address:
+def _address(document: json_text.Object, name: str) -> IPv4Address:
     """The address with that name; 0.0.0.0 if there is none."""
     value, given = document.find(name)
     if not given:
         return _NONE
-    text = value if isinstance(value, str) else gojson.text_of(value)
+    text = value if isinstance(value, str) else placed_json.text_of(value)
     try:
         return IPv4Address(text)
     except AddressValueError:
@@ -186,24 +191,24 @@ def _range(
     return first, last
 
 
-def _backend(document: gojson.Fields) -> tuple[str, Mapping[str, gojson.Value]]:
+def _backend(document: json_text.Object) -> tuple[str, Mapping[str, json_text.Value]]:
     """The backend's type in lower case and its options; absent means udp, empty does not."""
     value, given = document.find("Backend")
     if not given:
         return DEFAULT_BACKEND, {}
     if value is None:
-        value = gojson.Fields()
+        value = json_text.Object()
     complaint = "error decoding Backend property of config: json: cannot unmarshal"
-    if not isinstance(value, gojson.Fields):
+    if not isinstance(value, json_text.Object):
         raise ConfigError(
-            f"{complaint} {gojson.kind(value)} into Go value of type struct {{ Type string }}"
+            f"{complaint} {json_text.kind(value)} into Go value of type struct {{ Type string }}"
         )
     kind, _ = value.find("Type")
     if kind is None:
         kind = ""
     if not isinstance(kind, str):
         raise ConfigError(
-            f"{complaint} {gojson.kind(kind)} into Go struct field .Type of type string"
+            f"{complaint} {json_text.kind(kind)} into Go struct field .Type of type string"
         )
     options = {name.lower(): member for name, member in value.members}
     return kind.lower(), options

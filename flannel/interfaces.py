@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 
-from flannel import goregex, ip
+from flannel import ip
 from flannel.kernel import Kernel, Link
 from flannel.tables import Address, Route
+from golang import regex
 
 EVERYWHERE = IPv4Network("0.0.0.0/0")
 BRIDGE = "bridge"
@@ -146,8 +147,8 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
 
 def _by_pattern(host: Host, pattern: str, reasons: list[str]) -> tuple[Link, IPv4Address] | None:
     try:
-        expression = goregex.compile(pattern)
-    except goregex.PatternError as error:
+        expression = regex.compile(pattern)
+    except regex.PatternError as error:
         raise InterfaceError(
             f"-iface-regex '{pattern}' cannot be used as a regular expression: {error}"
         ) from None

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from flannel import gojson, ip
+from flannel import ip, placed_json
+from golang import json_text
 
 TTL_S = 24 * 60 * 60
 """How long a lease holds unless it is renewed, seconds."""
@@ -80,19 +81,19 @@ def subnet_of(name: str) -> IPv4Network | None:
 def parse_attributes(text: str) -> Attributes:
     """The attributes in a value of any flanneld's; raises LeaseError."""
     try:
-        value = gojson.parse(text)
-    except gojson.JSONError as error:
+        value = placed_json.parse(text)
+    except json_text.BadJson as error:
         raise LeaseError(str(error)) from None
-    if not isinstance(value, gojson.Fields):
-        raise LeaseError(f"a lease is a JSON object, not {gojson.kind(value)}")
+    if not isinstance(value, json_text.Object):
+        raise LeaseError(f"a lease is a JSON object, not {json_text.kind(value)}")
     public_ip, is_there = value.find("PublicIP")
     if not is_there:
         raise LeaseError("PublicIP is missing")
     if not isinstance(public_ip, str):
-        raise LeaseError(f"PublicIP must be a string, not {gojson.kind(public_ip)}")
+        raise LeaseError(f"PublicIP must be a string, not {json_text.kind(public_ip)}")
     backend_type, _ = value.find("BackendType")
     if backend_type is not None and not isinstance(backend_type, str):
-        raise LeaseError(f"BackendType must be a string, not {gojson.kind(backend_type)}")
+        raise LeaseError(f"BackendType must be a string, not {json_text.kind(backend_type)}")
     data, _ = value.find("BackendData")
     try:
         address = IPv4Address(public_ip)
@@ -103,5 +104,5 @@ def parse_attributes(text: str) -> Attributes:
     return Attributes(
         address,
         backend_type or "",
-        "" if data is None else gojson.text_of(data),
+        "" if data is None else placed_json.text_of(data),
     )

@@ -11,9 +11,9 @@ import json
 import re
 from typing import Any, Final, NamedTuple, TypeVar
 
+from golang.json_scanner import scan
 from pyetcdctl import requests
 from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
-from pyetcdctl.quoting import go_quoted
 
 _T = TypeVar("_T")
 # An escape of one half of a surrogate pair, with or without the other.
@@ -101,29 +101,9 @@ def parsed(body: bytes) -> Any:
 
 
 def not_json(body: bytes) -> str:
-    """Why a body is no JSON, as Go says it; nothing if it is, or has begun well."""
-    text = body.decode("utf-8", "replace")
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.pos == len(text):
-            return "unexpected end of JSON input"
-        what = {
-            "Extra data": "after top-level value",
-            "Expecting value": "looking for beginning of value",
-        }.get(error.msg)
-        # Words that begin as one of JSON's own are told from these further on.
-        if what is not None and text[error.pos] not in "tfn-":
-            first = chr(text[error.pos].encode()[0])
-            return f"invalid character {_go_character(first)} {what}"
-    except (ValueError, RecursionError):
-        pass
-    return ""
-
-
-def _go_character(character: str) -> str:
-    quoted = {"'": r"\'", '"': '"'}.get(character) or go_quoted(character)[1:-1]
-    return f"'{quoted}'"
+    """Why a body is no JSON, as Go says it; nothing if it is."""
+    complaint = scan(body)
+    return complaint.what if complaint else ""
 
 
 def field(value: Any, name: str, default: _T) -> _T:

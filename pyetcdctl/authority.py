@@ -11,7 +11,7 @@ import socket
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from pyetcdctl.quoting import go_quoted
+from golang.quoting import go_quote
 
 # Texts, compiled where they are needed: most endpoints are an address and a port.
 _USER: Final = r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*"
@@ -53,7 +53,7 @@ def unescape(text: str, allowed: str = _ESCAPE) -> str:
     position = text.find("%")
     while position >= 0:
         if not re.match(allowed, text[position:]):
-            raise ValueError(f"invalid URL escape {go_quoted(text[position : position + 3])}")
+            raise ValueError(f"invalid URL escape {go_quote(text[position : position + 3])}")
         position = text.find("%", position + 3)
     return unquote(text, errors="surrogateescape")
 
@@ -67,13 +67,13 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
         name, colon, digits = place.rpartition(":")
         name, port = (name, colon + digits) if colon else (place, "")
     if not re.fullmatch(_PORT, port):
-        raise ValueError(f"invalid port {go_quoted(port)} after host")
+        raise ValueError(f"invalid port {go_quote(port)} after host")
     number = int(port[1:]) if len(port) > 1 else None
     if not place.startswith("["):
         return _host(name), number
     address, percent, zone = name.partition("%25")
     if not re.fullmatch(_ZONE, zone):
-        raise ValueError(f"invalid URL escape {go_quoted(zone[:3])}")
+        raise ValueError(f"invalid URL escape {go_quote(zone[:3])}")
     return _host(address) + ("%" if percent else "") + zone, number
 
 
@@ -99,7 +99,7 @@ def is_name(host: str) -> bool:
 def _host(text: str) -> str:
     for odd in re.finditer(_ODD, text, re.DOTALL):
         if odd[0][0] != "%":
-            raise ValueError(f"invalid character {go_quoted(odd[0])} in host name")
+            raise ValueError(f"invalid character {go_quote(odd[0])} in host name")
     host = unescape(text, _HOST_ESCAPE)
     if host.isascii():
         return host

@@ -11,10 +11,10 @@ import random
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from golang.quoting import go_quote
 from pyetcdctl import authority as authority_of
 from pyetcdctl import requests
 from pyetcdctl.errors import BadEndpoint
-from pyetcdctl.quoting import go_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,17 +60,17 @@ class Endpoint(NamedTuple):
     def parse(text: str) -> Endpoint:
         """Read a base URL; raises BadEndpoint with Go's words."""
         if _CONTROL.search(text):
-            raise BadEndpoint(f"parse {go_quoted(text)}: net/url: invalid control character in URL")
+            raise BadEndpoint(f"parse {go_quote(text)}: net/url: invalid control character in URL")
         match = _SCHEME.match(text)
         if match is not None:
             scheme, rest = match[1].lower(), text[match.end() :]
             if not rest.startswith("/"):
                 return Endpoint(f"{scheme}:{rest}", scheme, "", None, "", None, "", "")
         elif text.startswith(":"):
-            raise BadEndpoint(f"parse {go_quoted(text)}: missing protocol scheme")
+            raise BadEndpoint(f"parse {go_quote(text)}: missing protocol scheme")
         elif ":" in text.partition("/")[0]:
             raise BadEndpoint(
-                f"parse {go_quoted(text)}: first path segment in URL cannot contain colon"
+                f"parse {go_quote(text)}: first path segment in URL cannot contain colon"
             )
         else:
             scheme, rest = "http", text if text.startswith("//") else f"//{text}"
@@ -82,7 +82,7 @@ class Endpoint(NamedTuple):
             credentials, host, port = authority_of.parse(authority)
             authority_of.unescape(path)
         except ValueError as error:
-            raise BadEndpoint(f"parse {go_quoted(text)}: {error}") from None
+            raise BadEndpoint(f"parse {go_quote(text)}: {error}") from None
         whole = f"{scheme}://{authority}{slash}{path}" + (f"?{query}" if query else "")
         return Endpoint(whole, scheme, authority, credentials, host, port, f"{slash}{path}", query)
 

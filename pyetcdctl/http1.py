@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from golang.quoting import go_quote
 from pyetcdctl.errors import ConnectionEnded, EndpointFailed
-from pyetcdctl.quoting import go_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,4 +232,4 @@ def _text(data: bytes) -> str:
 
 
 def _quoted(data: bytes) -> str:
-    return go_quoted(data.decode("utf-8", "surrogateescape"))
+    return go_quote(data.decode("utf-8", "surrogateescape"))

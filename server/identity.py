@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 from server import url_sets
 from server.options.config import Config
 from server.options.urls import BadUrl, Url, parse_urls

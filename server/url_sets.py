@@ -8,7 +8,7 @@ Equal texts need no name server. Pure: host names are resolved by a function han
 import ipaddress
 from collections.abc import Callable, Sequence
 
-from kvstore.gotext import go_quote, go_quote_list
+from golang.quoting import go_quote, go_quote_list
 from server.options.urls import Url
 
 Resolve = Callable[[str], str | None]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from flannel import config, gojson
+from flannel import config
 from flannel.backends import udp, vxlan
 from flannel.backends.alloc import Alloc
 from flannel.backends.backend import Backend
@@ -15,6 +15,7 @@ from flannel.backends.host_gw import HostGW
 from flannel.config import ConfigError, NetworkConfig
 from flannel.interfaces import External
 from flannel.kernel import Kernel
+from golang import json_text
 
 VNI_MAX = 9_999_999
 """The wire could do with more, but flannel.VNI must be a name the kernel takes: 15 characters."""
@@ -38,7 +39,7 @@ class Place:
 
 Make = Callable[[Place], Backend]
 """May raise BackendError."""
-Values = Mapping[str, gojson.Value]
+Values = Mapping[str, json_text.Value]
 
 
 def settings_for(network: NetworkConfig) -> Make:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Network
 
-from flannel import gojson
+from flannel import placed_json
 from flannel.backends.backend import inner_mtu
 from flannel.backends.leftovers import clear
 from flannel.backends.upkeep import keep, put_back, put_right_over
@@ -35,6 +35,7 @@ from flannel.interfaces import External
 from flannel.kernel import Kernel, KernelError, Link
 from flannel.lease import Lease, LeaseError
 from flannel.tables import Neighbour, Route, used
+from golang import json_text
 
 _MAC = re.compile(
     r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}"
@@ -263,10 +264,10 @@ class VXLAN:
 def vtep_mac(backend_data: str) -> str:
     """The MAC in a lease's BackendData, lower case with colons; raises LeaseError."""
     try:
-        data = gojson.parse(backend_data) if backend_data else None
-    except gojson.JSONError as error:
+        data = placed_json.parse(backend_data) if backend_data else None
+    except json_text.BadJson as error:
         raise LeaseError(f"BackendData cannot be read: {error}") from None
-    mac, _ = data.find("VtepMAC") if isinstance(data, gojson.Fields) else (None, False)
+    mac, _ = data.find("VtepMAC") if isinstance(data, json_text.Object) else (None, False)
     if not isinstance(mac, str):
         raise LeaseError("BackendData has no VtepMAC")
     if not _MAC.fullmatch(mac):

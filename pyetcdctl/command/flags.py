@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
-from pyetcdctl.quoting import go_quoted
+from golang.quoting import go_quote
 
 BOOL: Final = "bool"
 INT: Final = "int"
@@ -135,17 +135,17 @@ def _read(kind: str, name: str, value: str) -> Any:
     if kind == BOOL:
         if value in _TRUE or value in _FALSE:
             return value in _TRUE
-        raise Usage(f"invalid boolean value {go_quoted(value)} for -{name}: parse error")
+        raise Usage(f"invalid boolean value {go_quote(value)} for -{name}: parse error")
     try:
         if kind == INT:
             return integer(value)
         return duration_s(value) if kind == DURATION else value
     except OverflowError:
         raise Usage(
-            f"invalid value {go_quoted(value)} for flag -{name}: value out of range"
+            f"invalid value {go_quote(value)} for flag -{name}: value out of range"
         ) from None
     except ValueError:
-        raise Usage(f"invalid value {go_quoted(value)} for flag -{name}: parse error") from None
+        raise Usage(f"invalid value {go_quote(value)} for flag -{name}: parse error") from None
 
 
 def integer(text: str) -> int:

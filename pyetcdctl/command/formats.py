@@ -12,7 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from pyetcdctl.quoting import go_quoted
+from golang.quoting import go_quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,7 +83,7 @@ def as_yaml(document: Any) -> str:
 
 def printable(text: str) -> str:
     """A text that cannot do anything to a terminal or to a table."""
-    return text if text.isprintable() else go_quoted(text)
+    return text if text.isprintable() else go_quote(text)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

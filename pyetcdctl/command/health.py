@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Final
 
+from golang.json_text import BadJson, Object, decode, kind
 from pyetcdctl.command import output
 from pyetcdctl.command.members import in_order
 from pyetcdctl.command.session import NOT_HEALTHY, SERVER_ERROR, Exit, fail
@@ -60,14 +60,10 @@ def _check(client: Client, member: Member) -> bool:
             )
             continue
         try:
-            health = json.loads(body)
-        except (ValueError, RecursionError):
-            output.out(
-                f"failed to check the health of member {member.id} on {url}: "
-                f"{_not_json(body.decode('utf-8', 'replace'))}\n"
-            )
+            is_healthy = _says_so(body)
+        except BadJson as bad:
+            output.out(f"failed to check the health of member {member.id} on {url}: {bad}\n")
             continue
-        is_healthy = isinstance(health, dict) and health.get("health") in ("true", True)
         word = "healthy" if is_healthy else "unhealthy"
         output.out(f"member {member.id} is {word}: got {word} result from {url}\n")
         return is_healthy
@@ -76,9 +72,23 @@ def _check(client: Client, member: Member) -> bool:
     return False
 
 
-def _not_json(text: str) -> str:
-    """What Go's decoder says of a text that is no JSON."""
-    stripped = text.lstrip()
-    if not stripped:
-        return "EOF"
-    return f"invalid character '{stripped[0]}' looking for beginning of value"
+def _says_so(body: bytes) -> bool:
+    """Whether it says "true", or true, which is what older servers do; raises BadJson in Go's words
+    for what is neither one nor the other."""
+    document = decode(body)
+    if document is None:
+        return False
+    if not isinstance(document, Object):
+        given = kind(document)
+        raise BadJson(
+            f"json: cannot unmarshal {given} into Go value of type struct {{ Health bool }}"
+        )
+    said = [value for value in document.named("Health") if value is not None]
+    if all(isinstance(value, str) for value in said):
+        return said[-1:] == ["true"]
+    for value in said:
+        if not isinstance(value, bool):
+            raise BadJson(
+                f"json: cannot unmarshal {kind(value)} into Go struct field .Health of type bool"
+            )
+    return said[-1] is True

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from golang.quoting import go_quote
 from pyetcdctl.command import output
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail_plainly
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import BadEndpoint, ClientError
-from pyetcdctl.quoting import go_quoted
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Member
@@ -101,8 +101,8 @@ def start_lines(name: str, member_id: str, members: list[Member]) -> str:
         for url in member.peer_urls
     )
     return (
-        f"\nETCD_NAME={go_quoted(name)}\n"
-        f"ETCD_INITIAL_CLUSTER={go_quoted(cluster)}\n"
+        f"\nETCD_NAME={go_quote(name)}\n"
+        f"ETCD_INITIAL_CLUSTER={go_quote(cluster)}\n"
         'ETCD_INITIAL_CLUSTER_STATE="existing"\n'
     )
 

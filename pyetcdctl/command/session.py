@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from golang.quoting import go_quote
 from pyetcdctl.command import output
 from pyetcdctl.errors import (
     ClientError,
@@ -17,7 +18,6 @@ from pyetcdctl.errors import (
     DeadlineExceeded,
     NoEndpoints,
 )
-from pyetcdctl.quoting import go_quoted
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Result
@@ -128,7 +128,7 @@ class Session:
             output.err(f"got endpoints({','.join(client.endpoints)}) after sync\n")
 
     def _print_curl(self, method: str, url: str, body: str | None) -> None:
-        data = "" if body is None else f" -d {go_quoted(body)}"
+        data = "" if body is None else f" -d {go_quote(body)}"
         output.err(f"cURL Command: curl -X {method} {url}{data}\n")
 
     def _setting(self, flag: str, variable: str) -> str:

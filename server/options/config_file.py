@@ -9,7 +9,7 @@ imported only here and only when there is a file, since it costs a tenth of the 
 from collections.abc import Callable
 from pathlib import Path
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 from server.notice import Exit, Notice, warning
 from server.options.option import Option
 from server.options.settings import Settings

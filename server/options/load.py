@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 from server import hosts
 from server.notice import NOTICE, Exit, Notice, info, warning
 from server.options import config, config_file

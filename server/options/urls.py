@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 
 SCHEMES = frozenset({"http", "https", "unix", "unixs"})
 

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 from server.notice import Exit, Notice
 from server.options.settings import Settings
 from server.options.table import NOT_BUILT, REFUSED

@@ -8,7 +8,7 @@ through Python's `int`. Knows no option by name.
 import re
 from enum import Enum
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 from server.options.urls import Url, parse_urls
 
 

@@ -16,7 +16,7 @@ from tests.oracle import Pyetcd, Request, fetch
 ROOT = Path(__file__).resolve().parents[2]
 COMPATIBILITY = (ROOT / "docs" / "compatibility.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-PACKAGES = ("kvstore", "raft", "api", "server")
+PACKAGES = ("golang", "kvstore", "raft", "api", "server")
 
 
 def test_every_route_is_documented() -> None:

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from flannel import config, gojson
+from flannel import config, placed_json
 from flannel.backends import table
 from flannel.backends.backend import BackendError
 from flannel.interfaces import External
@@ -65,7 +65,7 @@ def test_recorded_config(row: recorded.Recorded) -> None:
         ('"a\nb"', "invalid character '\\n' in string literal (line 1, column 3)"),
         ('"\\q"', "invalid character 'q' in string escape code (line 1, column 3)"),
         ('"\\u12g4"', "invalid character 'g' in \\u hexadecimal character escape"),
-        ("[" * 2000, "exceeded max depth"),
+        ("[" * 2000, "invalid character '[' exceeded max depth (line 1, column 101)"),
     ],
 )
 def test_invalid_json_says_where(text: str, complaint: str) -> None:
@@ -80,8 +80,8 @@ def test_invalid_json_says_where(text: str, complaint: str) -> None:
 )
 def test_valid_json_is_read(text: str) -> None:
     """What is JSON is taken; written again it is the same to a second reader."""
-    again = gojson.text_of(gojson.parse(text))
-    assert gojson.parse(again) == gojson.parse(text)
+    again = placed_json.text_of(placed_json.parse(text))
+    assert placed_json.parse(again) == placed_json.parse(text)
 
 
 @pytest.mark.parametrize(

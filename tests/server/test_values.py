@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.gotext import go_quote, go_quote_list
+from golang.quoting import go_quote, go_quote_list
 from server.options.values import (
     RANGES,
     BadValue,

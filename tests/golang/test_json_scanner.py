@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.json_scanner import DEPTH_MAX, complaint
+from golang.json_scanner import DEPTH_MAX, Complaint, scan
 
 TEXTS = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -38,10 +38,12 @@ def test_it_takes_what_a_decoder_takes(text: str, at: float, cut: int, put: str)
     with something taken out and put in."""
     place = int(at * len(text))
     changed = text[:place] + put + text[place + cut :]
-    assert (complaint(changed.encode()) is None) == is_json(changed)
+    assert (scan(changed.encode()) is None) == is_json(changed)
 
 
 def test_depth() -> None:
     """Goal: Go's limit. Method: as deep as it goes, and one more."""
-    assert complaint(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX) is None
-    assert complaint(b"[" * (DEPTH_MAX + 1)) == "invalid character '[' exceeded max depth"
+    assert scan(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX) is None
+    assert scan(b"[" * (DEPTH_MAX + 1)) == Complaint(
+        "invalid character '[' exceeded max depth", DEPTH_MAX
+    )

@@ -4,17 +4,17 @@ encoding/json looks at a text byte by byte before it decodes anything, and its c
 clients word for word. This is a machine with the same states: `_STATES` says for each what may come
 next, and where Go says to be when something else comes.
 
-Laws: pure; a text has no complaint exactly if Go 1.19's `json.Valid` holds of it (what is not UTF-8
-does not matter, nesting of more than 10,000 does); bytes count, not characters: Go shows one as the
+Laws: a text has no complaint exactly if Go 1.19's `json.Valid` holds of it (what is not UTF-8 does
+not matter, nesting of more than 10,000 does); bytes count, not characters: Go shows one as the
 Latin-1 character of that number. Work per byte is bounded: 256 KiB take some 40 ms at worst.
 """
 
 from __future__ import annotations
 
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
-from kvstore.gotext import go_quote
+from golang.quoting import go_quote
 
 DEPTH_MAX: Final = 10_000
 _END: Final = "unexpected end of JSON input"
@@ -94,17 +94,25 @@ _NUMBERS: Final = frozenset({"zero", "integer", "fraction", "power"})
 """Where a number may end: what comes next is looked at as what comes after the value."""
 
 
-def complaint(text: bytes) -> str | None:
+class Complaint(NamedTuple):
+    """What is wrong, in Go's words, and how many bytes are before the place."""
+
+    what: str
+    at: int
+
+
+def scan(text: bytes, *, depth_max: int = DEPTH_MAX) -> Complaint | None:
     """Return what Go's scanner says of a text, None if it is JSON."""
     state = "value"
     open_ = ["after all"]  # for each value that is begun, the state after the one inside it
-    for byte in chain(text, b" "):  # by a blank Go finds out whether the text may end
+    # By a blank at the end Go finds out whether the text may end there.
+    for at, byte in enumerate(chain(text, b" ")):
         following = _STATES[state].get(byte)
         if following is None and state in _NUMBERS:
             state = open_[-1]
             following = _STATES[state].get(byte)
         if following is None:
-            return f"invalid character {_shown(byte)} {_RULES[state][0]}"
+            return Complaint(f"invalid character {_shown(byte)} {_RULES[state][0]}", at)
         if following in _STATES:
             state = following
         elif following == _VALUE_ENDS:
@@ -116,15 +124,15 @@ def complaint(text: bytes) -> str | None:
             open_[-1], state = "after member", "value"
         elif following == _NEXT_MEMBER:
             open_[-1], state = "after key", "key"
-        elif len(open_) > DEPTH_MAX:
-            return f"invalid character {_shown(byte)} exceeded max depth"
+        elif len(open_) > depth_max:
+            return Complaint(f"invalid character {_shown(byte)} exceeded max depth", at)
         elif following == _OPEN_OBJECT:
             open_.append("after key")
             state = "first key"
         else:
             open_.append("after item")
             state = "first item"
-    return None if state == "after all" else _END
+    return None if state == "after all" else Complaint(_END, len(text))
 
 
 def _shown(byte: int) -> str:

@@ -5,7 +5,7 @@ Method: one case per rule.
 
 import pytest
 
-from flannel import goregex
+from golang import regex
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from flannel import goregex
 )
 def test_what_is_matched(pattern: str, matching: list[str], others: list[str]) -> None:
     """Go's own reading."""
-    expression = goregex.compile(pattern)
+    expression = regex.compile(pattern)
     assert [text for text in [*matching, *others] if expression.search(text)] == matching
 
 
@@ -48,5 +48,5 @@ def test_what_is_matched(pattern: str, matching: list[str], others: list[str]) -
 )
 def test_what_is_refused(pattern: str, reason: str) -> None:
     """What Python cannot read; what is none of the two's."""
-    with pytest.raises(goregex.PatternError, match=reason):
-        goregex.compile(pattern)
+    with pytest.raises(regex.PatternError, match=reason):
+        regex.compile(pattern)

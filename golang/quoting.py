@@ -1,4 +1,4 @@
-"""Go's quoting of texts (%q), as etcd's messages use it. Nothing else is formatted here."""
+"""A text in quotes, as Go's %q prints it: on one line, and harmless to a terminal."""
 
 from collections.abc import Iterable
 

@@ -1,9 +1,9 @@
-"""JSON as Go's encoding/json takes it from a client, and its complaints.
+"""JSON as Go's encoding/json takes it, and its complaints.
 
 The standard library's decoder does the work; where Go takes something else, or says something
 else, it is put right here.
 
-Laws: pure; what is decoded is what Go decodes (bytes that are not UTF-8 and lone surrogates become
+Laws: what is decoded is what Go decodes (bytes that are not UTF-8 and lone surrogates become
 U+FFFD; no byte order mark, no UTF-16, no NaN), and a refusal has Go's words. An object is its
 members in the order they are written, because Go takes names in any case, and each of two.
 DEVIATES: what is nested deeper than some hundred levels (Python's recursion limit) is refused;
@@ -17,14 +17,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
-from api.json_scanner import complaint
+from golang.json_scanner import scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Value: TypeAlias = "str | float | bool | list[Value] | Object | None"
+Value: TypeAlias = "str | int | float | bool | list[Value] | Object | None"
 """What a JSON text can say."""
 
+INTEGER_DIGITS_MAX: Final = 30
+"""Longer ones fit no field of Go's; they are floating point numbers here."""
 _TOO_DEEP: Final = "exceeded max depth"
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
 _ESCAPE: Final = re.compile(
@@ -41,7 +43,7 @@ class BadJson(ValueError):
 class Object:
     """An object: names and values, in the order they are written."""
 
-    members: tuple[tuple[str, Value], ...]
+    members: tuple[tuple[str, Value], ...] = ()
 
     def named(self, name: str) -> Iterator[Value]:
         """The values that Go would put into a field of that name: all of them, in order.
@@ -52,6 +54,11 @@ class Object:
         wanted = _folded(name)
         return (value for key, value in self.members if _folded(key) == wanted)
 
+    def find(self, name: str) -> tuple[Value, bool]:
+        """The last one of these, and whether there is one."""
+        found = [*self.named(name)]
+        return (found[-1], True) if found else (None, False)
+
 
 def decode(text: bytes) -> Value:
     """The value a text is, as `json.Unmarshal` reads it; raises BadJson."""
@@ -59,7 +66,7 @@ def decode(text: bytes) -> Value:
     try:
         value: Value = _DECODER.decode(characters)
     except (ValueError, RecursionError):
-        raise BadJson(complaint(text) or _TOO_DEEP) from None
+        raise _refusal(text) from None
     return value
 
 
@@ -69,8 +76,13 @@ def decode_first(text: bytes) -> Value:
     try:
         value: Value = _DECODER.raw_decode(characters)[0]
     except (ValueError, RecursionError):
-        raise BadJson(complaint(text) or _TOO_DEEP) from None
+        raise _refusal(text) from None
     return value
+
+
+def _refusal(text: bytes) -> BadJson:
+    complaint = scan(text)
+    return BadJson(complaint.what if complaint else _TOO_DEEP)
 
 
 def kind(value: Value) -> str:
@@ -102,12 +114,16 @@ def _folded(name: str) -> str:
     return name.replace("\u017f", "s").lower()
 
 
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= INTEGER_DIGITS_MAX else float(digits)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=lambda members: Object(tuple(members)),
-    parse_int=float,
+    parse_int=_integer,
     parse_constant=_no_constant,
 )

@@ -256,6 +256,8 @@ async def test_what_most_disks_have_no_room_for_is_refused() -> None:
         while not house[A].node._engine.leading.lacks_room:
             house[A].pass_time(101)
             await house[A].ticked()
+        await within(house[A].read())
+        assert house[A].node._engine.leading.lacks_room, "a beat says the same"
         last = house[A].node._log.last_index
         own, other = house[A].propose(b"own"), house[B].node.driver
         await until(lambda: own.done(), "it is refused")
@@ -271,6 +273,23 @@ async def test_what_most_disks_have_no_room_for_is_refused() -> None:
             await house[A].ticked()
         await within(house[A].propose(b"again"))
         assert all(reply.done() and not why(reply) for reply in logged)
+
+
+async def test_a_full_disk_counts_once_something_had_no_room_on_it() -> None:
+    """Goal: while followers' full disks still have files with room in them, writes are taken.
+    Method: two of three find their disks full with hardly anything logged; a
+    read asks them.
+    """
+    async with assembled(A, B, C) as house:
+        await house.elect(A)
+        await house.same()
+        for member in (B, C):
+            house[member].node.driver.set_disk_full(full=True)
+        await within(house[A].read())
+        await settle()
+        assert not house[A].node._engine.leading.lacks_room
+        assert all(house[member].node.driver.disk_full for member in (B, C))
+        await within(house[A].propose(b"fits"))
 
 
 async def test_what_is_not_committed_is_bounded() -> None:

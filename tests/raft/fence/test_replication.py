@@ -375,6 +375,7 @@ def test_only_the_refusal_of_the_latest_probe_counts() -> None:
         parliament.tell(B, A, refusal)
         assert following(parliament, A, B) == 7
         assert parliament.engine(A).leading.progress[B][2] == REPLICATING
+    assert parliament.take(A, B, Beat) == [], "B is taken to deny what it has"
     parliament.tell(B, A, Appended(term, 1, ok=False, prev=7))
     assert following(parliament, A, B) == 7, "below what was acknowledged"
 

@@ -79,11 +79,14 @@ class App:
         answers_options: bool = False,
         express: Asks | None = None,
         connections_max: int | None = None,
+        first_gives_way: bool = False,
     ) -> None:
         """A route that ends in "/" serves everything below it.
 
         `answers_options`: OPTIONS is answered for every path, and never seen by a handler.
-        `express` is the handler of the express lane, if there shall be one.
+        `express` is the handler of the express lane, if there shall be one. Of more connections
+        than `connections_max` the newest is closed, or, where answers are short, the one that came
+        first: those who only sit there keep nobody out.
         """
         self._routes = {path: handler for path, handler in routes.items() if path[-1:] != b"/"}
         self._prefixes = [(p, handler) for p, handler in routes.items() if p[-1:] == b"/"]
@@ -95,11 +98,24 @@ class App:
         open_to_all = cors <= {"*"} and "*" in host_whitelist
         self.express = express if open_to_all else None
         self.express_headers = _CORS_ANY if cors else b""
-        self.doors: set[FrontDoor] = set()
-        self.connections_max = connections_max
+        # In the order in which they came.
+        self._doors: dict[FrontDoor, None] = {}
+        self._connections_max = connections_max
+        self._first_gives_way = first_gives_way
 
     def protocol(self) -> FrontDoor:
         return FrontDoor(self)
+
+    def entered(self, door: FrontDoor) -> None:
+        self._doors[door] = None
+        most = self._connections_max
+        if most is not None and len(self._doors) > most:
+            gone = next(iter(self._doors)) if self._first_gives_way else door
+            self.left(gone)
+            gone.abort()
+
+    def left(self, door: FrontDoor) -> None:
+        self._doors.pop(door, None)
 
     def make_inner(self) -> _Handler:
         return self._server()
@@ -110,9 +126,9 @@ class App:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + grace_s
         await self._server.shutdown(grace_s)
-        for door in list(self.doors):
+        for door in list(self._doors):
             door.close()
-        gone = [door.gone() for door in self.doors]
+        gone = [door.gone() for door in self._doors]
         if gone:
             await asyncio.wait(gone, timeout=max(0.0, until_s - loop.time()))
 

@@ -65,9 +65,12 @@ class Lanes(Protocol):
     express: express.Asks | None
     # Header lines that begin every answer of the express lane.
     express_headers: bytes
-    doors: set[FrontDoor]
-    # More connections than this are closed at once; None for no limit.
-    connections_max: int | None
+
+    def entered(self, door: FrontDoor) -> None:
+        """Take note of a connection; where there are too many, one is aborted."""
+
+    def left(self, door: FrontDoor) -> None:
+        """Strike it off."""
 
     def make_inner(self) -> Inner: ...
 
@@ -136,13 +139,10 @@ class FrontDoor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._lanes.doors.add(self)
-        most = self._lanes.connections_max
-        if most is not None and len(self._lanes.doors) > most:
-            self._transport.abort()
+        self._lanes.entered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lanes.doors.discard(self)
+        self._lanes.left(self)
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         if self._inner is not None:

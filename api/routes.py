@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from api.app import App
 from api.debug import Debug
@@ -16,6 +16,10 @@ from api.status import Status
 if TYPE_CHECKING:
     from api.backend import Backend
     from api.exchange import Handler
+
+VISITORS_MAX: Final = 16
+"""Connections over plain HTTP on a port that is not the clients'. With the members' own they stay
+below the descriptors that the server keeps for itself."""
 
 
 def client_app(
@@ -35,12 +39,13 @@ def client_app(
 
 def metrics_app(backend: Backend) -> App:
     """What `--listen-metrics-urls` serves."""
-    return App({b"/metrics": Metrics(backend).handle, b"/health": Status(backend).health})
+    routes = {b"/metrics": Metrics(backend).handle, b"/health": Status(backend).health}
+    return App(routes, connections_max=VISITORS_MAX, first_gives_way=True)
 
 
 def peer_app(backend: Backend) -> App:
     """What the peer port serves to anyone who asks over plain HTTP (cluster.md section 5.2)."""
-    return App(_peer_routes(backend))
+    return App(_peer_routes(backend), connections_max=VISITORS_MAX, first_gives_way=True)
 
 
 def _client_routes(backend: Backend, keys: Keys) -> dict[bytes, Handler]:

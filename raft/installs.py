@@ -9,6 +9,8 @@ Laws:
 * Reading, writing and decoding happen in threads; the event loop only passes parts on.
 * One transfer a member at a time; it ends with the term, the connection or a mistake, and leaves
   nothing behind. The leader then begins a new one.
+* A member that cannot write one, for its disk is full, is tried less and less often, and either
+  side's log says so once.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from typing import TYPE_CHECKING, Final
 
 from crc32c import crc32c
 
-from raft.messages import PART_BYTES_MAX, SnapshotBegin, SnapshotPart, SnapshotTaken
+from raft.errors import in_words
+from raft.messages import (
+    GIVEN_UP,
+    PART_BYTES_MAX,
+    UNABLE,
+    SnapshotBegin,
+    SnapshotPart,
+    SnapshotTaken,
+)
 from raft.snapshots import CHUNK_MAX_BYTES, SnapshotMeta
 
 if TYPE_CHECKING:
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
 _AHEAD: Final = 16
 # A transfer that failed is not begun again at once, and one without an answer is given up.
 _RETRY_S: Final = 0.5
+_PAUSE_MAX_S: Final = 8.0
 _SILENCE_S: Final = 30.0
 
 _logger = logging.getLogger("raft")
@@ -65,23 +76,27 @@ class Sender:
         self._transfers: dict[int, _Transfer] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._number = 0
+        # By member that could not write one: how long it is left alone, and until when, in s of
+        # the loop's time.
+        self._pauses: dict[int, tuple[float, float]] = {}
 
     def update(self) -> None:
         """Begin the transfers that are wanted, and end those that are not."""
         wanted = self._engine.leading.wants_snapshot() if self._engine.is_leader else []
+        loop = asyncio.get_running_loop()
         for member in wanted:
-            if member not in self._tasks:
+            if member not in self._tasks and self._pauses.get(member, (0, 0))[1] <= loop.time():
                 self._number += 1
                 transfer = _Transfer(self._engine.term, self._number)
                 self._transfers[member] = transfer
-                task = asyncio.get_running_loop().create_task(self._run(member, transfer))
-                self._tasks[member] = task
+                self._tasks[member] = loop.create_task(self._run(member, transfer))
         for member, transfer in self._transfers.items():
             if member not in wanted or transfer.term != self._engine.term:
                 transfer.end("it is not wanted any more")
 
     def disconnected(self, member: int) -> None:
         """What was on its way to a member is lost."""
+        self._pauses.pop(member, None)
         if member in self._transfers:
             self._transfers[member].end("the connection is gone")
 
@@ -89,10 +104,19 @@ class Sender:
         """The receiver has taken parts, or gives up."""
         transfer = self._transfers.get(member)
         if transfer is not None and transfer.is_that_of(message):
+            if message.number == UNABLE:
+                self._leave_alone(member)
             if message.number < 0:
                 transfer.end("the receiver gave it up")
             else:
                 transfer.taken(message.number)
+
+    def _leave_alone(self, member: int) -> None:
+        if member not in self._pauses:
+            words = "member %x cannot write the snapshot, its own log says why: it is tried again"
+            _logger.warning(words, member)
+        pause_s = min(2 * self._pauses.get(member, (_RETRY_S, 0))[0], _PAUSE_MAX_S)
+        self._pauses[member] = pause_s, asyncio.get_running_loop().time() + pause_s
 
     @property
     def needed_from(self) -> int | None:
@@ -110,9 +134,11 @@ class Sender:
         try:
             meta = await self._transmit(member, transfer)
             _logger.info("sent the snapshot at index %d to member %x", meta.index, member)
+            self._pauses.pop(member, None)
             await transfer.wait_for_end()
         except _GivenUp as reason:
-            _logger.info("stopped sending a snapshot to member %x: %s", member, reason)
+            if member not in self._pauses:
+                _logger.info("stopped sending a snapshot to member %x: %s", member, reason)
         except Exception as error:
             _logger.error("could not send a snapshot to member %x: %s", member, error)
         finally:
@@ -235,6 +261,8 @@ class Receiver:
         self._reception: _Reception | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        # Why the last one could not be received, as it was told.
+        self._trouble = ""
 
     def received(self, member: int, message: SnapshotBegin | SnapshotPart) -> None:
         """A snapshot begins, or goes on."""
@@ -247,7 +275,7 @@ class Receiver:
         if reception is not None and reception.is_of(member, message):
             reception.take(message)
         else:
-            self._send(member, SnapshotTaken(message.term, message.transfer, -1))
+            self._send(member, SnapshotTaken(message.term, message.transfer, GIVEN_UP))
 
     def _begin(self, member: int, begin: SnapshotBegin) -> None:
         if begin.index <= self._engine.commit_index:
@@ -259,7 +287,7 @@ class Receiver:
             if self._reception is not None and self._reception.is_of(member, begin):
                 return
             self._give_up("another one has begun")
-            self._send(member, SnapshotTaken(begin.term, begin.transfer, -1))
+            self._send(member, SnapshotTaken(begin.term, begin.transfer, GIVEN_UP))
             return
         self._reception = _Reception(member, begin)
         self._task = asyncio.get_running_loop().create_task(self._run(self._reception))
@@ -296,13 +324,17 @@ class Receiver:
             if self._install(meta, state):
                 self._on_installed(meta)
                 _logger.info("installed the snapshot at index %d", meta.index)
+            self._trouble = ""
             self._engine.following.acknowledge(reception.member, meta.index)
         except _GivenUp as reason:
             _logger.info("stopped receiving a snapshot: %s", reason)
-            self._send(reception.member, SnapshotTaken(begin.term, begin.transfer, -1))
+            self._send(reception.member, SnapshotTaken(begin.term, begin.transfer, GIVEN_UP))
         except Exception as error:
-            _logger.error("could not receive a snapshot: %s", error)
-            self._send(reception.member, SnapshotTaken(begin.term, begin.transfer, -1))
+            trouble = in_words(error)
+            if trouble != self._trouble:
+                _logger.error("could not receive a snapshot: %s", trouble)
+                self._trouble = trouble
+            self._send(reception.member, SnapshotTaken(begin.term, begin.transfer, UNABLE))
         finally:
             self._reception = self._task = None
 

@@ -193,8 +193,14 @@ class SnapshotPart(msgspec.Struct, tag="snapshot-part", array_like=True, frozen=
     crc: int = 0
 
 
+GIVEN_UP: Final = -1
+UNABLE: Final = -2
+
+
 class SnapshotTaken(msgspec.Struct, tag="snapshot-taken", array_like=True, frozen=True):
-    """The receiver has written parts up to and including `number`; -1: give this transfer up."""
+    """The receiver has written parts up to and including `number`; GIVEN_UP: it wants this transfer
+    no more; UNABLE: nor is able to take another one just now.
+    """
 
     term: int
     transfer: int

@@ -19,6 +19,9 @@ POLLS = 200
 SILENT_READER_EVENTS_MAX = 6000
 EVENT_VALUE = "v" * (16 << 10)
 RESIDENT_PER_IDLE_MAX_BYTES = 40_000
+FILES = 300
+CLIENTS_AT_LEAST = 150
+MEMBERS = Request("GET", b"/members")
 REQUEST = Request.form("PUT", "/v2/keys/slow", "value=0123456789")
 
 
@@ -149,3 +152,30 @@ async def test_readers_that_leave_in_the_middle(victim: Victim) -> None:
         sender.transport.abort()
     with victim.connect() as writer:
         assert writer.ask(Request("DELETE", b"/v2/keys/wide?recursive=true")).status == 200
+
+
+class FewFiles(Victim):
+    """A server that may have few descriptors."""
+
+    def command(self) -> list[str]:
+        return ["bash", "-c", f'ulimit -n {FILES}; exec "$0" "$@"', *super().command()]
+
+
+def test_strangers_on_the_peer_port_leave_files_for_others() -> None:
+    """Goal: who connects to the peer port and says nothing that ends, or asks and stays, takes no
+    descriptor from clients nor from the log, and keeps nobody out there. Method: more such
+    connections than the server may have files; then clients write until the log begins new files.
+    """
+    with FewFiles() as server, contextlib.ExitStack() as stack:
+        for number in range(2 * FILES):
+            stranger = stack.enter_context(Connection(server.peer_port))
+            with contextlib.suppress(OSError):
+                stranger.send(MEMBERS.encoded() if number % 4 == 0 else b"GET /members HT")
+        with server.connect() as client:
+            for number in range(20):
+                put = Request.form("PUT", f"/v2/keys/large{number}", "value=" + "v" * (5 << 20))
+                assert client.ask(put).status == 201
+        with Connection(server.peer_port) as joiner:
+            assert joiner.ask(MEMBERS).status == 200
+        assert server.open_files < FILES - CLIENTS_AT_LEAST
+        server.check()

@@ -28,6 +28,11 @@ class Victim(Pyetcd):
                 return int(line.split()[1]) * 1024
         raise AssertionError("the kernel shows no VmRSS")
 
+    @property
+    def open_files(self) -> int:
+        """How many descriptors it has."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def is_quiet(self) -> bool:
         """Whether the log is free of tracebacks and of what comes with them."""
         printed = self.log_path.read_text(errors="replace")

@@ -202,7 +202,11 @@ class Clients:
         operation.reply = reply
         world = self.world
         replies = world.canon.replies[operation.data]
-        found = next((r for r in replies if r[2] == reply and r[0] not in self._given), None)
+        # Commands that are alike may have answers that are, such as that there is no such key: one
+        # of those that nobody was given is this one's, the first that came when it could.
+        alike = [r for r in replies if r[2] == reply]
+        free = [r for r in alike if r[0] not in self._given]
+        found = next((r for r in free if r[1] > operation.floor), free[0] if free else None)
         if found is None:
             world.accuse(
                 "an acknowledged write is in the history",
@@ -213,7 +217,7 @@ class Clients:
         order, index, _reply = found
         self._given.add(order)
         operation.index = index
-        self._reaches(operation, index)
+        self._reaches(operation, alike[0][1])
         if index <= operation.floor:
             detail = f"{operation.data!r} is entry {index}, asked for after {operation.floor}"
             world.accuse("writes happen after they are asked for", detail)

@@ -49,6 +49,8 @@ class MemberDisk(SimulatedDisk):
         # The next sync takes so much longer, and the power may fail at its end.
         self.stall_ns = 0
         self.dies_of_stall = False
+        # When the last sync that has begun ends.
+        self.syncs_until_ns = 0
         # The next sync below that directory fails.
         self.fails_below: str | None = None
         self.mkdir(WAL)
@@ -130,6 +132,7 @@ class Mount:
         self._check()
         disk = self.disk
         self._loop.spend(disk.sync_time_ns())
+        disk.syncs_until_ns = self._loop.now_ns
         if disk.dies_of_stall:
             disk.lose_power_after(0)
         if disk.fails_below is not None and path.startswith(disk.fails_below):

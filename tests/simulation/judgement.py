@@ -61,8 +61,9 @@ def _heal(world: World) -> None:
             member.life.machine.slow_ns = 0
             if member.life.process.stopped:
                 member.life.process.go_on()
-    # Full disks are looked at every second.
-    world.run_for(2 * world.election_ns + NS_PER_S)
+    # What a disk was stalled with before takes its time. Full disks are looked at every second.
+    stalled_ns = max(member.disk.syncs_until_ns for member in world.members.values())
+    world.run_for(max(0, stalled_ns - world.loop.now_ns) + 2 * world.election_ns + NS_PER_S)
     _boot_all(world)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import random
+import time
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -635,6 +637,53 @@ async def test_a_full_disk_is_no_end_of_the_receiver() -> None:
         await until(lambda: house[A].node._driver.sender._number >= 2, "A tries again")
         intact(house)
         house[B].disk.before = lambda _operation, _path: None
+        await until(lambda: house[B].has(b"k19"), "it works")
+
+
+async def test_who_cannot_write_a_snapshot_is_tried_less_and_less_often(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Goal: a member whose disk stays full has it written full a few times a minute and not all the
+    time, and both logs say so once; when it comes back it is tried at once. Method: look at the
+    leader's pause at each try.
+    """
+    caplog.set_level(logging.INFO, "raft")
+    async with assembled(A, B, C, **SMALL) as house:
+        await left_behind(house)
+        sender = house[A].node.driver.sender
+        assert sender is not None
+        tries: list[tuple[float, tuple[float, float]]] = []
+
+        def full(operation: str, path: str) -> None:
+            if path.startswith(SNAP) and operation == "pwrite":
+                tries.append((time.monotonic(), sender._pauses.get(B, (0.0, 0.0))))
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        house[B].disk.before = full
+        with (
+            mock.patch("raft.installs._RETRY_S", 0.01),
+            mock.patch("raft.installs._PAUSE_MAX_S", 0.05),
+        ):
+            reconnect(house)
+            await until(lambda: len(tries) >= 6, "A tries again")
+            assert [pause for _at, (pause, _due) in tries][:6] == [
+                0,
+                0.02,
+                0.04,
+                0.05,
+                0.05,
+                0.05,
+            ]
+            assert all(at >= due for at, (_pause, due) in tries)
+            told = [record.getMessage() for record in caplog.records]
+            assert told.count("could not receive a snapshot: no space left on device") == 1
+            assert len([line for line in told if "cannot write the snapshot" in line]) == 1
+            assert not any("stopped sending" in line for line in told)
+        await until(lambda: B in sender._pauses, "the last try has failed")
+        house.disconnect(A, B)
+        assert B not in sender._pauses
+        house[B].disk.before = lambda _operation, _path: None
+        reconnect(house)
         await until(lambda: house[B].has(b"k19"), "it works")
 
 

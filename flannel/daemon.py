@@ -78,9 +78,13 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             try:
                 avoided = await interfaces.own_addresses(kernel, external)
                 holding = await _start(network, external, registry, backend, previous, avoided)
-                keeper = Keeper(registry, holding, options.subnet_lease_renew_margin * MINUTE_S)
+                remember = partial(
+                    _write_subnet_file, options, network, holding.lease.subnet, backend.mtu
+                )
+                margin_s = options.subnet_lease_renew_margin * MINUTE_S
+                keeper = Keeper(registry, holding, margin_s, remember=remember)
                 guard = await _rules(options, network, keeper.subnet)
-                _write_subnet_file(options, network, keeper.subnet, backend.mtu)
+                remember(is_ours=True)
             except BaseException:
                 await backend.undo()
                 raise
@@ -193,16 +197,23 @@ async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) 
 
 
 def _write_subnet_file(
-    options: Options, network: NetworkConfig, subnet: IPv4Network, mtu: int
+    options: Options, network: NetworkConfig, subnet: IPv4Network, mtu: int, is_ours: bool
 ) -> None:
-    text = subnet_file.text(network.network, subnet, mtu, options.ip_masq)
+    """Write down what is ours; a subnet that is not any more is left out, or the next start would
+    take it from whoever has it."""
+    own = subnet if is_ours else None
+    text = subnet_file.text(network.network, own, mtu, options.ip_masq)
     try:
         env_file.write(options.subnet_path, text)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         _log.warning("Failed to write subnet file %s: %s", options.subnet_file, reason)
         return
-    _log.info("Wrote subnet file to %s", options.subnet_file)
+    _log.info(
+        "Wrote subnet file to %s%s",
+        options.subnet_file,
+        "" if own else f", without {subnet}: this host gets another subnet at its next start",
+    )
 
 
 async def _until_lost(options: Options, work: Work, guard: iptables.Guard) -> None:

@@ -20,7 +20,7 @@ from flannel.duration import go_duration
 from flannel.holding import RETRY_S, Finding, Holding, News
 from flannel.lease import Attributes, Lease
 from flannel.registry import Event, Faster, Gone, Listing, Put, Registry, Spoilt, is_passing
-from flannel.resettling import resettle
+from flannel.resettling import Lost, resettle
 from pyetcdctl import ClientError
 
 LOOK_AGAIN_S = 60.0
@@ -130,11 +130,14 @@ class Keeper:
         holding: Holding,
         margin_s: float,
         clock: Clock = seconds_since_boot,
+        remember: Callable[[bool], None] = lambda _: None,
     ) -> None:
+        """`remember` is told whether the subnet is ours, whenever that changes."""
         self._registry = registry
         self._holding = holding
         self._margin_s = margin_s
         self._clock = clock
+        self._remember = remember
         self._writing = asyncio.Lock()
         self._changed = asyncio.Event()
 
@@ -154,9 +157,7 @@ class Keeper:
             said = _news_of(self.subnet, news)
             if said is None:
                 return True
-            ours = self._holding.lease
-            self._holding, finding = self._holding.hear(said, self._clock())
-            _tell(finding, ours, said)
+            finding = self._judge(said)
             if finding not in (Finding.STALE, Finding.REVOKED):
                 self._changed.set()
             return finding is not Finding.REVOKED
@@ -164,7 +165,11 @@ class Keeper:
     async def resettle(self, listing: Listing) -> None:
         """Have our lease in a store that was set back, and lists that; raises Lost."""
         async with self._writing:
-            self._holding = await resettle(self._registry, self._holding, listing, self._clock)
+            try:
+                self._hold(await resettle(self._registry, self._holding, listing, self._clock))
+            except Lost:
+                self._remember(False)
+                raise
             self._changed.set()
 
     async def renew_for_ever(self) -> None:
@@ -196,6 +201,19 @@ class Keeper:
         if not lease.is_reservation:
             _log.info("Lease renewed, new ttl: %d s", lease.ttl_s)
         self._say_when()
+
+    def _judge(self, news: News) -> Finding:
+        """Take news of our key, and say what the operator should know."""
+        ours = self._holding.lease
+        holding, finding = self._holding.hear(news, self._clock())
+        _tell(finding, ours, news)
+        self._hold(holding)
+        return finding
+
+    def _hold(self, holding: Holding) -> None:
+        before, self._holding = self._holding, holding
+        if holding.is_ours != before.is_ours:
+            self._remember(holding.is_ours)
 
     def _say_when(self) -> None:
         if not self._holding.is_ours:
@@ -242,7 +260,8 @@ def _tell(finding: Finding, ours: Lease, news: News) -> None:
         case Finding.TAKEN if news.attributes:
             _log.error(
                 "Lease of %s was taken over by %s: both hosts now use that subnet; stop one of "
-                "them (was its subnet file copied from here?)",
+                "them, or start this one again to get another subnet (was the subnet file copied "
+                "from here?)",
                 ours.subnet, news.attributes.public_ip,
             )  # fmt: skip
         case Finding.GARBLED:

@@ -5,8 +5,10 @@
     FLANNEL_MTU=1450
     FLANNEL_IPMASQ=true
 
-Laws: FLANNEL_SUBNET is the bridge's address with the subnet's length; a file that cannot be read is
-the same as none, and is said. A pipe is refused: reading and writing it would wait for ever.
+Laws: FLANNEL_SUBNET is the bridge's address with the subnet's length, and is there only while the
+subnet is ours as far as is known: the next start takes what it names, whoever has it. A file that
+cannot be read is the same as none, and is said. A pipe is refused: reading and writing it would
+wait for ever.
 """
 
 import contextlib
@@ -20,12 +22,13 @@ from flannel import env_file, ip
 _log = logging.getLogger(__name__)
 
 
-def text(network: IPv4Network, subnet: IPv4Network, mtu: int, ip_masq: bool) -> str:
-    """The four lines."""
+def text(network: IPv4Network, subnet: IPv4Network | None, mtu: int, ip_masq: bool) -> str:
+    """The four lines; three without a subnet."""
+    own = {"FLANNEL_SUBNET": f"{ip.host_address(subnet)}/{subnet.prefixlen}"} if subnet else {}
     return env_file.lines(
         {
             "FLANNEL_NETWORK": str(network),
-            "FLANNEL_SUBNET": f"{ip.host_address(subnet)}/{subnet.prefixlen}",
+            **own,
             "FLANNEL_MTU": str(mtu),
             "FLANNEL_IPMASQ": "true" if ip_masq else "false",
         }

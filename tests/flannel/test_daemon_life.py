@@ -281,7 +281,7 @@ def test_two_daemons_with_one_public_ip(scene: Scene) -> None:
 
 
 def test_a_copied_subnet_file_steals_and_both_say_so(scene: Scene) -> None:
-    """As with flanneld; who loses never fights for it."""
+    """As with flanneld; who loses never fights for it, not by starting again either."""
     scene.operator.configure(**ALLOC)
     first = scene.daemon().start().ready()
     second = scene.daemon(host=scene.other)
@@ -290,8 +290,27 @@ def test_a_copied_subnet_file_steals_and_both_say_so(scene: Scene) -> None:
     second.start().ready()
     second.says("172.17.8.101 must not use it any more (was the subnet file copied?)")
     first.says("was taken over by 172.17.8.102: both hosts now use that subnet")
-    assert list(scene.operator.subnets().values()) == ['{"PublicIP":"172.17.8.102"}']
+    (name,) = scene.operator.subnets()
+    assert scene.operator.subnets()[name] == '{"PublicIP":"172.17.8.102"}'
+    assert first.stop() == 0
+    first.start().ready()
+    assert scene.operator.subnets()[name] == '{"PublicIP":"172.17.8.102"}'
+    assert scene.operator.lease_of("172.17.8.101") not in ("", name)
     assert (first.stop(), second.stop()) == (0, 0)
+
+
+def test_a_subnet_given_back_is_written_down_again(scene: Scene) -> None:
+    """Another host took it; the subnet file does not name it. The operator puts our value back."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon().start().ready()
+    whole = daemon.subnet_path.read_text()
+    ((name, value),) = scene.operator.subnets().items()
+    scene.operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=86400)
+    without = "".join(line for line in whole.splitlines(True) if "FLANNEL_SUBNET" not in line)
+    until(lambda: daemon.subnet_path.read_text() == without, "it is forgotten")
+    scene.operator.set(f"subnets/{name}", value, ttl=86400)
+    until(lambda: daemon.subnet_path.read_text() == whole, "it is known again")
+    assert daemon.stop() == 0
 
 
 def test_a_store_that_hangs_is_waited_out(scene: Scene) -> None:

@@ -116,7 +116,8 @@ def test_a_store_restored_from_a_backup(scene: Scene, tmp_path: Path) -> None:
 
 @as_root
 def test_another_host_was_faster(scene: Scene) -> None:
-    """The subnet is another's there: a sentence and exit 1; the data path stays."""
+    """The subnet is another's there: a sentence and exit 1; the data path stays. Started again, as
+    the sentence says, the host gets another subnet, and the other one keeps its own."""
     daemon = scene.daemon(scene.hosts[0])
     (name,) = scene.operator.subnets()
     daemon.process.send_signal(signal.SIGSTOP)
@@ -130,6 +131,12 @@ def test_another_host_was_faster(scene: Scene) -> None:
     assert f"{subnet} is leased by 172.17.8.109 there: this host has lost {subnet}" in daemon.log()
     assert "172.17.8.109" in scene.operator.subnets()[name]
     assert "flannel.1" in scene.hosts[0].ip("link")
+    assert "FLANNEL_SUBNET" not in daemon.subnet_env()
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": "vxlan"})
+    daemon.start().ready()
+    assert "172.17.8.109" in scene.operator.subnets()[name]
+    assert scene.leases()[0] not in ("", name)
+    assert daemon.stop() == 0
 
 
 OURS = Holding(lease(SUBNET, US, mac=MAC, index=900), since_s=0.0)

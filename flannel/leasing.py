@@ -2,7 +2,9 @@
 
 Laws: whoever loses a race looks again before the next try; so does whoever got no answer, and what
 was written all the same is taken; while the store is away it is asked for ever; a renewal and news
-of our own key never overlap, so that our own writes are told from others'.
+of our own key never overlap, so that our own writes are told from others'. A renewal writes over
+our lease as it was last seen, or makes it again where there is none: whoever was away for longer
+than a lease holds does not take the subnet from who has it by then.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from flannel.holding import RETRY_S, Finding, Holding, News
 from flannel.lease import Attributes, Lease
 from flannel.registry import Event, Faster, Gone, Listing, Put, Registry, Spoilt, is_passing
 from flannel.resettling import Lost, resettle
-from pyetcdctl import ClientError
+from pyetcdctl import ClientError, OutcomeUnknown
 
 LOOK_AGAIN_S = 60.0
 """A wait is never longer, so a machine that slept is not late by as long as it slept."""
@@ -158,6 +160,8 @@ class Keeper:
             if said is None:
                 return True
             finding = self._judge(said)
+            if finding is Finding.REVOKED and isinstance(news, Gone):
+                await self._see_who_has_it()
             if finding not in (Finding.STALE, Finding.REVOKED):
                 self._changed.set()
             return finding is not Finding.REVOKED
@@ -192,15 +196,69 @@ class Keeper:
         async with self._writing:
             sent_s = self._clock()
             try:
-                lease = await self._registry.renew(self._holding.lease)
+                lease = await self._write_surely()
+            except Faster:
+                await self._look()
             except ClientError as error:
-                self._holding = self._holding.failed(self._clock())
-                _log.error("Error renewing lease (trying again in %d s): %s", RETRY_S, error)
+                self._put_off("Error renewing lease", error)
                 return
-            self._holding = self._holding.written(lease, sent_s)
-        if not lease.is_reservation:
-            _log.info("Lease renewed, new ttl: %d s", lease.ttl_s)
+            else:
+                self._holding = self._holding.written(lease, sent_s)
+                if not lease.is_reservation:
+                    _log.info("Lease renewed, new ttl: %d s", lease.ttl_s)
         self._say_when()
+
+    async def _write_surely(self) -> Lease:
+        """Write by a member that answers; raises Faster."""
+        try:
+            return await self._write_anew()
+        except OutcomeUnknown:
+            # A write with a condition is not repeated by the client. A listing is, and who answers
+            # it is asked next.
+            self._holding = self._holding.failed(self._clock())
+            await self._registry.listing()
+            return await self._write_anew()
+
+    async def _write_anew(self) -> Lease:
+        """Write our lease as it was last seen, or nobody's; raises Faster if it is neither."""
+        ours = self._holding.lease
+        if self._holding.is_overdue:
+            return await self._registry.replace(ours)
+        try:
+            return await self._registry.overwrite(ours, ours.attributes)
+        except Faster:
+            return await self._registry.create(
+                ours.subnet, ours.attributes, is_reservation=ours.is_reservation
+            )
+
+    async def _look(self) -> None:
+        """Judge what is there instead of what was last seen."""
+        try:
+            listing = await self._registry.listing()
+        except ClientError as error:
+            self._put_off("Error looking for our lease", error)
+            return
+        news = _news_of(self.subnet, listing)
+        if news is None or self._judge(news) in (Finding.STALE, Finding.REVOKED):
+            # Its index has fallen, or it went a moment ago: the watch will tell.
+            self._holding = self._holding.failed(self._clock())
+
+    async def _see_who_has_it(self) -> None:
+        """Who leased our subnet since we lost it does not lose it by our starting again."""
+        try:
+            news = _news_of(self.subnet, await self._registry.listing())
+        except ClientError as error:
+            _log.error("Looking who has %s now: %s", self.subnet, error)
+            return
+        if news and news.attributes:
+            owner = news.attributes.public_ip
+            if owner != self._holding.lease.attributes.public_ip:
+                _log.error("Lease of %s is that of %s now", self.subnet, owner)
+                self._remember(False)
+
+    def _put_off(self, what: str, error: ClientError) -> None:
+        self._holding = self._holding.failed(self._clock())
+        _log.error("%s (trying again in %d s): %s", what, RETRY_S, error)
 
     def _judge(self, news: News) -> Finding:
         """Take news of our key, and say what the operator should know."""

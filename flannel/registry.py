@@ -152,8 +152,8 @@ class Registry:
             raise Faster from None
         return _written(seen.subnet, attributes, result)
 
-    async def renew(self, lease: Lease) -> Lease:
-        """Write our lease anew, whatever is there; a reservation stays one."""
+    async def replace(self, lease: Lease) -> Lease:
+        """Write our lease in the place of whatever is there; a reservation stays one."""
         value = lease.attributes.to_json()
         ttl = None if lease.is_reservation else TTL_S
         result = await self._client.set(self._key(lease.subnet), value, ttl=ttl)

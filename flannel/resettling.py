@@ -78,6 +78,6 @@ async def _one_step(registry: Registry, ours: Lease, listing: Listing) -> Lease:
     if there:
         return await registry.overwrite(there, ours.attributes)
     if ours.subnet in listing.unreadable:
-        return await registry.renew(ours)
+        return await registry.replace(ours)
     _log.info("Leasing %s again", ours.subnet)
     return await registry.create(ours.subnet, ours.attributes, is_reservation=ours.is_reservation)

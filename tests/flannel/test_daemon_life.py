@@ -299,6 +299,24 @@ def test_a_copied_subnet_file_steals_and_both_say_so(scene: Scene) -> None:
     assert (first.stop(), second.stop()) == (0, 0)
 
 
+def test_a_subnet_leased_by_another_host_while_we_were_away(scene: Scene) -> None:
+    """Our lease ended and another host got the subnet before we hear of anything: we end, and start
+    with another subnet."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon().start().ready()
+    (name,) = scene.operator.subnets()
+    daemon.process.send_signal(signal.SIGSTOP)
+    scene.operator.delete(f"subnets/{name}")
+    scene.operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=86400)
+    daemon.process.send_signal(signal.SIGCONT)
+    assert daemon.exits() == 0
+    daemon.says("is that of 172.17.8.102 now")
+    daemon.start().ready()
+    assert scene.operator.subnets()[name] == '{"PublicIP":"172.17.8.102"}'
+    assert scene.operator.lease_of("172.17.8.101") not in ("", name)
+    assert daemon.stop() == 0
+
+
 def test_a_subnet_given_back_is_written_down_again(scene: Scene) -> None:
     """Another host took it; the subnet file does not name it. The operator puts our value back."""
     scene.operator.configure(**ALLOC)

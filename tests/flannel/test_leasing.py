@@ -4,9 +4,11 @@ Method: the leasing code over real sockets against a real etcd and pyetcd, an op
 """
 
 import asyncio
+import contextlib
 import json
 import random
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
 
 import pytest
@@ -16,13 +18,16 @@ from flannel.config import NetworkConfig
 from flannel.holding import Holding
 from flannel.lease import TTL_S, Attributes
 from flannel.leasing import AcquireError, Keeper, acquire_lease
-from flannel.registry import Faster, Registry
-from pyetcdctl import EtcdError
+from flannel.registry import Faster, Gone, Registry
+from pyetcdctl import AsyncClient, EtcdError
 from tests.flannel.sample import OTHER, US, net, network
+from tests.flannel.slow_store import slow
 from tests.flannel.stores import Operator
+from tests.oracle.process import Server
 
 DEADLINE_S = 20.0
 MARGIN_S = 3600.0
+PATIENCE_S = 0.5
 
 
 async def lease_for(
@@ -151,6 +156,20 @@ async def test_what_the_store_refuses_is_an_error(registry: Registry, operator: 
     assert caught.value.code == 104
 
 
+class Unshuffled(random.Random):
+    """Endpoints are asked as they are given."""
+
+    def shuffle(self, x: object) -> None:
+        """Leave it."""
+
+
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """The URL of a member that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
 class Wall:
     """A clock that is moved by hand, and knows how often it was looked at."""
 
@@ -202,19 +221,90 @@ async def test_a_lease_is_renewed_when_it_is_due_and_not_before(
         task.cancel()
 
 
-async def test_a_renewal_makes_a_lost_key_again_and_keeps_a_reservation(
-    registry: Registry, operator: Operator
-) -> None:
-    """As flanneld's plain PUT does."""
+async def renewed(registry: Registry, held: Holding, done: Callable[[Keeper], bool]) -> Keeper:
+    """The keeper of a lease whose time is over, when it has done so."""
+    keeper = Keeper(registry, held, MARGIN_S, lambda: held.since_s + 2 * TTL_S)
+    task = asyncio.ensure_future(keeper.renew_for_ever())
+    try:
+        await eventually(lambda: done(keeper))
+    finally:
+        task.cancel()
+    return keeper
+
+
+async def test_a_renewal_makes_a_lost_key_again(registry: Registry, operator: Operator) -> None:
+    """As flanneld's plain PUT does; news of its end, heard then, are old."""
     held = await lease_for(registry)
     name = next(iter(operator.subnets()))
     operator.delete(f"subnets/{name}")
-    await registry.renew(held.lease)
+    gone = Gone(held.lease.subnet, held.lease.index + 1)
+    keeper = await renewed(registry, held, lambda keeper: keeper.holding.lease != held.lease)
     assert operator.get(f"subnets/{name}")["ttl"] > TTL_S - 60
-    operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.101"}')
-    reserved = (await registry.listing()).leases[0]
-    await registry.renew(reserved)
-    assert "ttl" not in operator.get(f"subnets/{name}")
+    assert await keeper.hear(gone)
+
+
+async def test_a_spoilt_reservation_is_written_anew_as_one(
+    registry: Registry, operator: Operator
+) -> None:
+    """At once, and without a TTL."""
+    operator.set("subnets/10.5.7.0-24", '{"PublicIP":"172.17.8.101"}')
+    held = await lease_for(registry)
+    operator.set("subnets/10.5.7.0-24", "not json")
+    keeper = Keeper(registry, held, MARGIN_S)
+    assert await keeper.hear(await registry.listing())
+    await renewed(registry, keeper.holding, lambda keeper: not keeper.holding.is_overdue)
+    assert operator.subnets() == {"10.5.7.0-24": '{"PublicIP":"172.17.8.101"}'}
+    assert "ttl" not in operator.get("subnets/10.5.7.0-24")
+
+
+async def test_who_leased_our_subnet_when_our_time_was_over_keeps_it(
+    registry: Registry, operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """We were paused meanwhile, and renew before we hear of it."""
+    held = await lease_for(registry)
+    name = next(iter(operator.subnets()))
+    operator.delete(f"subnets/{name}")
+    operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=500)
+    keeper = await renewed(
+        registry, held, lambda keeper: keeper.holding.lease.index > held.lease.index
+    )
+    assert operator.subnets() == {name: '{"PublicIP":"172.17.8.102"}'}
+    assert operator.get(f"subnets/{name}")["ttl"] <= 500
+    assert not keeper.holding.is_ours
+    assert f"Lease of {held.lease.subnet} was taken over by 172.17.8.102" in caplog.text
+
+
+async def test_a_renewal_over_what_an_operator_wrote(
+    registry: Registry, operator: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Our own value, with little time left: renewed, and said."""
+    held = await lease_for(registry)
+    ((name, value),) = operator.subnets().items()
+    operator.set(f"subnets/{name}", value, ttl=500)
+    await renewed(registry, held, lambda _: operator.get(f"subnets/{name}")["ttl"] > 500)
+    assert "was written by somebody else: an operator" in caplog.text
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_a_renewal_goes_round_a_member_that_hangs(
+    server: Server, registry: Registry, operator: Operator, is_heard: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """It passes the write on, or does not: the next member renews the lease at once, and once."""
+    held = await lease_for(registry)
+    name = next(iter(operator.subnets()))
+    caplog.set_level("INFO")
+    async with (
+        slow(server, 600.0) if is_heard else silent() as url,
+        AsyncClient([url, server.url], luck=Unshuffled(), timeout_s=PATIENCE_S) as client,
+    ):
+        slowly = Registry(client, operator.prefix)
+        keeper = await renewed(
+            slowly, held, lambda keeper: keeper.holding.lease.index > held.lease.index
+        )
+    assert operator.get(f"subnets/{name}")["modifiedIndex"] == keeper.holding.lease.index
+    assert "somebody else" not in caplog.text
+    assert "trying again" not in caplog.text
 
 
 async def test_other_hosts_are_told_apart_by_address(

@@ -7,7 +7,8 @@
 | the previous subnet is leased, and allowed          | take it over, whoever had it          |
 | the previous subnet is free, and allowed            | create it                             |
 | something is free that is not on a wire of this     | create one of the first hundred       |
-| host, or at least without its address               |                                       |
+| host, or at least without its address, and without  |                                       |
+| the store's                                         |                                       |
 | nothing is free                                     | exhausted                             |
 
 Taking over a previous subnet without asking who has it is flanneld's way: a host whose address
@@ -75,7 +76,7 @@ def next_step(
     choose: Choose,
     avoided: Collection[IPv4Interface] = (),
 ) -> Step:
-    """The table above; `avoided` are addresses of this host that are not flannel's."""
+    """The table above; `avoided` are this host's addresses but flannel's, and the store's."""
     ours = next((lease for lease in leases if lease.attributes.public_ip == public_ip), None)
     if ours:
         if config.allows(ours.subnet):
@@ -98,7 +99,7 @@ def next_step(
     free = _free(config, [*leased, *(one.network for one in own)]) or _free(
         config, [*leased, *(IPv4Network(one.ip) for one in own)]
     )
-    but = f" (not with this host's own {', '.join(map(str, own))})" if own else ""
+    but = f" (not with this host's own, or the store's, {', '.join(map(str, own))})" if own else ""
     if not free:
         return Exhausted(
             f"out of subnets: all {config.subnet_length}-bit subnets from {config.subnet_min} "

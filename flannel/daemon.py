@@ -19,10 +19,11 @@ from functools import partial
 from ipaddress import IPv4Interface, IPv4Network
 
 from flannel import config, env_file, healthz, interfaces, iptables, notify, subnet_file
-from flannel.backends import table
+from flannel.backends import leftovers, table
 from flannel.backends.backend import Backend, BackendError
 from flannel.backoff import Backoff
 from flannel.config import ConfigError, NetworkConfig
+from flannel.endpoints import EndpointError, Endpoints
 from flannel.flags import Options
 from flannel.following import SetBack, follow
 from flannel.holding import Holding
@@ -57,6 +58,7 @@ class Work:
     kernel: Kernel
     network: NetworkConfig
     external: External
+    endpoints: Endpoints
     registry: Registry
     backend: Backend
     keeper: Keeper
@@ -69,14 +71,15 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
         async with contextlib.AsyncExitStack() as stack:
             kernel = await stack.enter_async_context(Kernel())
             external = await _interface(kernel, options)
+            endpoints = _endpoints(options)
             client = await stack.enter_async_context(_client(options))
             await _healthz(stack, options)
             registry = Registry(client, options.etcd_prefix)
-            network = await _network_config(registry)
+            network = await _network_config(registry, kernel, endpoints)
             previous = subnet_file.previous_subnet(options.subnet_path)
             backend = _backend(network, table.Place(kernel, external, previous))
             try:
-                avoided = await interfaces.own_addresses(kernel, external)
+                avoided = await _avoided(kernel, external, endpoints)
                 holding = await _start(network, external, registry, backend, previous, avoided)
                 remember = partial(
                     _write_subnet_file, options, network, holding.lease.subnet, backend.mtu
@@ -89,7 +92,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
                 await backend.undo()
                 raise
             notify.ready(environ)
-            work = Work(kernel, network, external, registry, backend, keeper)
+            work = Work(kernel, network, external, endpoints, registry, backend, keeper)
             await _until_lost(options, work, guard)
     except (BackendError, KernelError, SubnetFileError) as error:
         raise Failure(str(error)) from None
@@ -104,6 +107,13 @@ async def _interface(kernel: Kernel, options: Options) -> External:
     _log.info("Using interface with name %s and address %s", external.link.name, external.address)
     _log.info("Using %s as external endpoint", external.public_ip)
     return external
+
+
+def _endpoints(options: Options) -> Endpoints:
+    try:
+        return Endpoints(options.endpoints)
+    except EndpointError as error:
+        raise Failure(f"Failed to create SubnetManager: {error}") from None
 
 
 def _client(options: Options) -> AsyncClient:
@@ -138,7 +148,9 @@ async def _healthz(stack: contextlib.AsyncExitStack, options: Options) -> None:
     stack.callback(server.close)
 
 
-async def _network_config(registry: Registry) -> NetworkConfig:
+async def _network_config(
+    registry: Registry, kernel: Kernel, endpoints: Endpoints
+) -> NetworkConfig:
     """Wait for a config that can be used."""
     backoff = Backoff()
     said = ""
@@ -149,6 +161,8 @@ async def _network_config(registry: Registry) -> NetworkConfig:
             if str(error) != said:
                 _log.error("Couldn't fetch network config: %s", error)
                 said = str(error)
+                if hint := await leftovers.in_the_way(kernel, await endpoints.addresses()):
+                    _log.error("%s", hint)
         await asyncio.sleep(backoff.wait_s())
 
 
@@ -159,6 +173,14 @@ def _backend(network: NetworkConfig, place: table.Place) -> Backend:
         raise Failure(f"Error fetching backend: {error}") from None
     except (ConfigError, BackendError) as error:
         raise Failure(f"Error registering network: {error}") from None
+
+
+async def _avoided(kernel: Kernel, external: External, endpoints: Endpoints) -> list[IPv4Interface]:
+    """What a new lease must not cover: our containers' bridge would take its packets."""
+    alone = {external.public_ip, *await endpoints.addresses()}
+    own = await interfaces.own_addresses(kernel, external)
+    known = {one.ip for one in own}
+    return [*own, *(IPv4Interface(one) for one in sorted(alone - known))]
 
 
 async def _start(
@@ -231,7 +253,9 @@ async def _hear(work: Work) -> None:
     """Take news of leases until ours is lost."""
     network = work.network.network
     look = partial(interfaces.all_addresses, work.kernel)
-    peers = Peers(work.backend, network, work.keeper.subnet, work.external, look)
+    peers = Peers(
+        work.backend, network, work.keeper.subnet, work.external, look, work.endpoints.addresses
+    )
     _log.info("Watching for new subnet leases")
     async for news in follow(work.registry, work.keeper.holding.lease.index):
         if isinstance(news, SetBack):

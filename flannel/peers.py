@@ -7,8 +7,9 @@
 | an address of this host as its public IP |                                                       |
 | is of another kind of backend            | ignored, said once; a way that led there is removed   |
 | is not inside the Network, has an        | the same: its way would lead packets astray that are  |
-| address of this host in it (of whatever  | our own, or no container's, those to the store too    |
-| interface), or overlaps our subnet       |                                                       |
+| address of this host in it (of whatever  | our own, or no container's, those to the store and to |
+| interface), of the store, or its own     | its own host too                                      |
+| public IP, or overlaps our subnet        |                                                       |
 | came, or has changed                     | its way is put up                                     |
 | went                                     | its way is taken down                                 |
 | is not in a store that was set back      | its way stays for a lease's time, in which its host   |
@@ -47,19 +48,24 @@ class Peers:
         own: IPv4Network,
         external: External,
         look: Look,
+        look_for_store: Look,
         *,
         clock: Clock = seconds_since_boot,
     ) -> None:
-        """`own` is our subnet of the `network`, `look` tells what addresses this host has."""
+        """`own` is our subnet of the `network`; `look` tells what addresses this host has, and
+        `look_for_store` those of the store."""
         self._clock = clock
         self._backend = backend
         self._network = network
         self._own = own
         self._public_ip = external.public_ip
         self._look = look
+        self._look_for_store = look_for_store
         self._address = external.address
         self._addresses = [external.address]
         """This host's, in order."""
+        self._stores: list[IPv4Address] = []
+        """The store's, in order."""
         self._ledger = Ledger()
         self._has_begun = False
         self._refused: set[IPv4Network] = set()
@@ -73,6 +79,7 @@ class Peers:
             self._addresses = sorted({*await self._look(), self._address})
         except KernelError as error:
             _log.error("%s", error)
+        self._stores = sorted(await self._look_for_store())
         match news:
             case Listing(leases, unreadable, _):
                 others = [lease for lease in leases if lease.subnet != self._own]
@@ -155,6 +162,10 @@ class Peers:
             return f"it overlaps this host's own subnet {self._own}"
         if own := ip.first_within(lease.subnet, self._addresses):
             return f"this host's own address {own} is in it"
+        if store := ip.first_within(lease.subnet, self._stores):
+            return f"the store's address {store} is in it"
+        if lease.attributes.public_ip in lease.subnet:
+            return f"its own public IP {lease.attributes.public_ip} is in it"
         if not self._backend.serves(lease):
             theirs, ours = lease.attributes.backend_type or "none", self._backend.kind
             return f"its backend type is {theirs}, ours is {ours}" if ours else ""

@@ -17,9 +17,10 @@ lease, and not unless the port is free then.
 import logging
 import re
 from collections.abc import Collection
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from flannel.config import SUBNET_LENGTH_MAX
+from flannel.interfaces import OUR_DEVICES
 from flannel.kernel import Kernel, Link
 from flannel.lease import Lease
 
@@ -48,6 +49,25 @@ async def clear(
             _log.info("Removing the route to %s via %s: no lease is served by that way",
                       route.destination, route.gateway)  # fmt: skip
             await kernel.remove_route(route)
+
+
+async def in_the_way(kernel: Kernel, addresses: Collection[IPv4Address]) -> str:
+    """Which route by a device of flannel's packets to one of the store's addresses take, in words;
+    empty if none do."""
+    names = {link.index: link.name for link in await kernel.links()}
+    own = {one.address for one in await kernel.addresses()}
+    routes = await kernel.routes()
+    for address in sorted(set(addresses) - own):
+        ways = [route for route in routes if address in route.destination]
+        way = max(ways, key=lambda route: route.destination.prefixlen, default=None)
+        name = names.get(way.index or 0, "") if way else ""
+        if way and name.startswith(OUR_DEVICES):
+            return (
+                f"Packets to the store at {address} go into {name}, by the route to "
+                f"{way.destination}: is it left of an earlier run? `ip route delete "
+                f"{way.destination} dev {name}` removes it"
+            )
+    return ""
 
 
 async def _clear_devices(kernel: Kernel, network: IPv4Network, own: int) -> None:

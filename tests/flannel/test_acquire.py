@@ -129,10 +129,13 @@ def test_this_hosts_wires_are_avoided() -> None:
     step = next_step(network(), [lease("10.5.1.0/24")], [], US, None, chance, own)
     assert isinstance(step, Create)
     assert chance.bag[0] == net("10.5.4.0/24")
-    assert step.why.endswith("10.5.255.0 (not with this host's own 10.5.2.7/23)")
+    assert step.why.endswith("10.5.255.0 (not with this host's own, or the store's, 10.5.2.7/23)")
     wide = [IPv4Interface("10.5.2.7/8")]
     assert isinstance(next_step(network(), [], [], US, None, chance, wide), Create)
     assert [str(one) for one in chance.bag[:2]] == ["10.5.1.0/24", "10.5.3.0/24"]
+    store = IPv4Interface("10.5.1.9/32")
+    assert isinstance(next_step(network(), [], [], US, None, chance, [*wide, store]), Create)
+    assert str(chance.bag[0]) == "10.5.3.0/24"
     again = next_step(network(), [], [], US, net("10.5.2.0/24"), chance, own)
     assert isinstance(again, Create)
     assert again.subnet == net("10.5.2.0/24")

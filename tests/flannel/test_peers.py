@@ -78,7 +78,9 @@ def paper() -> Paper:
 @pytest.fixture
 def peers(paper: Paper) -> Peers:
     """Its other hosts."""
-    return Peers(paper, NETWORK, net(OWN), External(ETH1, IPv4Address("10.5.8.4"), US), addresses)
+    return Peers(
+        paper, NETWORK, net(OWN), External(ETH1, IPv4Address("10.5.8.4"), US), addresses, store
+    )
 
 
 async def addresses() -> list[IPv4Address]:
@@ -86,9 +88,14 @@ async def addresses() -> list[IPv4Address]:
     return [IPv4Address("127.0.0.1"), IPv4Address("10.5.8.4")]
 
 
+async def store() -> list[IPv4Address]:
+    """The store's."""
+    return [IPv4Address("10.5.30.1"), IPv4Address("172.17.8.1")]
+
+
 async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptureFixture) -> None:
     """Not we, not another lease of our own address, not another kind, none without a MAC, none that
-    is no part of the Network or has our own address in it."""
+    is no part of the Network, or has our own address, the store's or its own host's in it."""
     everybody = listing(
         lease("10.5.1.0/24", mac=MAC),
         lease(OWN, US, mac=MAC),
@@ -103,14 +110,18 @@ async def test_who_is_served(peers: Peers, paper: Paper, caplog: pytest.LogCaptu
         lease("10.5.8.0/24", mac=MAC),
         lease("10.5.7.128/25", mac=MAC),
         lease("10.5.4.0/22", mac=MAC),
+        lease("10.5.30.0/24", mac=MAC),
+        lease("10.5.31.0/24", IPv4Address("10.5.31.9"), mac=MAC),
     )
     for _ in range(2):
         await peers.hear(everybody)
         assert sorted(paper.served) == ["10.5.1.0/24", "10.5.6.0/24"]
     assert paper.begun == [["10.5.1.0/24", "10.5.5.0/24", "10.5.6.0/24"]]
     ignored = [one.getMessage() for one in caplog.records if one.levelname != "INFO"]
-    assert len(ignored) == 10
+    assert len(ignored) == 12
     assert "Ignoring lease of 172.17.8.0/24: it is no part of the Network 10.5.0.0/16" in ignored
+    assert "Ignoring lease of 10.5.30.0/24: the store's address 10.5.30.1 is in it" in ignored
+    assert "Ignoring lease of 10.5.31.0/24: its own public IP 10.5.31.9 is in it" in ignored
     assert "Ignoring lease of 10.5.8.0/24: this host's own address 10.5.8.4 is in it" in ignored
     assert (
         "Ignoring lease of 10.5.2.0/24: it has this host's own public IP 172.17.8.101 (another "
@@ -170,7 +181,9 @@ async def test_an_address_of_this_host_is_in_the_way_while_it_is_there(paper: Pa
     async def look() -> set[IPv4Address]:
         return own
 
-    peers = Peers(paper, NETWORK, net(OWN), External(ETH1, IPv4Address("172.17.8.101"), US), look)
+    peers = Peers(
+        paper, NETWORK, net(OWN), External(ETH1, IPv4Address("172.17.8.101"), US), look, store
+    )
     both = listing(lease("10.5.9.0/24", mac=MAC), lease("10.5.8.0/24", mac=MAC))
     await peers.hear(both)
     assert sorted(paper.served) == ["10.5.8.0/24"]
@@ -189,7 +202,7 @@ async def test_a_store_that_was_set_back_drops_nobody(paper: Paper) -> None:
     """What it lacks is served for a day, or until somebody has a part of the subnet."""
     now_s = [0.0]
     external = External(ETH1, IPv4Address("10.5.8.4"), US)
-    peers = Peers(paper, NETWORK, net(OWN), external, addresses, clock=lambda: now_s[0])
+    peers = Peers(paper, NETWORK, net(OWN), external, addresses, store, clock=lambda: now_s[0])
     subnets = ["10.5.1.0/24", "10.5.2.0/24", "10.5.3.0/24", "10.5.4.0/24"]
     await peers.hear(listing(*(lease(one, mac=MAC) for one in subnets)))
     await peers.settle(listing(lease("10.5.1.0/24", mac=OTHER_MAC)))

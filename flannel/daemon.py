@@ -211,6 +211,8 @@ async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) 
     sets = []
     if options.ip_masq:
         sets.append(iptables.masquerade(network.network, subnet))
+    else:
+        await iptables.clear(iptables.no_masquerade(network.network))
     if options.iptables_forward_rules:
         sets.append(iptables.forward(network.network))
     guard = iptables.Guard(sets)

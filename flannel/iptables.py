@@ -10,16 +10,19 @@ N is the network, S our own subnet. nat POSTROUTING, in this order:
 filter FORWARD: `-s N -j ACCEPT`, `-d N -j ACCEPT`, for Docker sets the policy to DROP.
 
 Laws: order counts, so if one rule is missing, twice there or out of order, all of its set are
-removed and appended again, in one step: whatever ends us, there is no half a set. Rules of others
-are not touched. Nothing is removed at exit.
+removed and appended again, in one step: whatever ends us, there is no half a set. The third rule is
+of the set whatever part of N its S is: one of an earlier run goes, and so do all four where
+-ip-masq is off now. Rules of others are not touched. Nothing is removed at exit.
 """
 
 import asyncio
 import contextlib
 import logging
 import shlex
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network
 
 PROGRAM, RESTORE = "iptables", "iptables-restore"
@@ -40,13 +43,15 @@ class RuleSet:
     table: str
     chain: str
     rules: tuple[str, ...]
+    is_former: Callable[[str], bool] = lambda _: False
+    """Whether a rule is one of an earlier run's set."""
 
     def present(self, listing: str) -> list[str]:
         """Those of the rules a listing of the chain has, in its order."""
         prefix = f"-A {self.chain} "
         lines = (line.strip() for line in listing.splitlines())
         rules = (line.removeprefix(prefix) for line in lines if line.startswith(prefix))
-        return [rule for rule in rules if rule in self.rules]
+        return [rule for rule in rules if rule in self.rules or self.is_former(rule)]
 
     def instead_of(self, present: Sequence[str]) -> str:
         """What makes iptables-restore put all rules in the place of those."""
@@ -66,7 +71,27 @@ def masquerade(network: IPv4Network, subnet: IPv4Network) -> RuleSet:
             f"! -s {network} -d {subnet} -j RETURN",
             f"! -s {network} -d {network} -j MASQUERADE",
         ),
+        partial(_lets_in, network),
     )
+
+
+def no_masquerade(network: IPv4Network) -> RuleSet:
+    """None of these rules; those of an earlier run are removed."""
+    whole = masquerade(network, network)
+    return RuleSet(
+        whole.table, whole.chain, (), lambda rule: rule in whole.rules or whole.is_former(rule)
+    )
+
+
+def _lets_in(network: IPv4Network, rule: str) -> bool:
+    """Whether a rule is the third one, for some part of the network."""
+    start, end = f"! -s {network} -d ", " -j RETURN"
+    if not (rule.startswith(start) and rule.endswith(end)):
+        return False
+    try:
+        return IPv4Network(rule.removeprefix(start).removesuffix(end)).subnet_of(network)
+    except ValueError:
+        return False
 
 
 def forward(network: IPv4Network) -> RuleSet:
@@ -80,7 +105,7 @@ async def ensure(rules: RuleSet) -> bool:
     present = rules.present(listing)
     if present == list(rules.rules):
         return False
-    if present:
+    if present and rules.rules:
         _log.info("Some iptables rules are missing; deleting and recreating rules")
     for rule in present:
         _log.info("Deleting iptables rule: %s", rule)
@@ -88,6 +113,16 @@ async def ensure(rules: RuleSet) -> bool:
         _log.info("Adding iptables rule: %s", rule)
     await _run([RESTORE, "-w", "--noflush"], rules.instead_of(present))
     return True
+
+
+async def clear(rules: RuleSet) -> None:
+    """Remove what an earlier run has left; there is nothing left where there is no iptables."""
+    if shutil.which(PROGRAM) is None:
+        return
+    try:
+        await ensure(rules)
+    except IptablesError as error:
+        _log.warning("Removing iptables rules that an earlier run may have left: %s", error)
 
 
 class Guard:

@@ -381,6 +381,35 @@ def test_rules_are_put_right_and_others_left_alone(scene: Scene) -> None:
     assert rules("nat", "POSTROUTING") == expected
 
 
+def test_masquerade_rules_of_an_earlier_run(scene: Scene) -> None:
+    """Another subnet has its own rule, and the old one's goes; without -ip-masq all four go, and
+    Docker's stay."""
+    scene.operator.configure(**ALLOC)
+    docker = "-s 172.24.5.0/24 ! -o docker0 -j MASQUERADE"
+    scene.host.run("iptables", "-t", "nat", "-A", "POSTROUTING", *docker.split())
+
+    def rules() -> list[str]:
+        listing = scene.host.run("iptables", "-w", "-t", "nat", "-S", "POSTROUTING").splitlines()
+        return [line.removeprefix("-A POSTROUTING ") for line in listing if line[:2] == "-A"]
+
+    daemon = scene.daemon("-ip-masq").start().ready()
+    first, before = scene.operator.lease_of("172.17.8.101"), rules()
+    assert len(before) == 5
+    assert daemon.stop() == 0
+    scene.operator.delete(f"subnets/{first}")
+    daemon.subnet_path.unlink()
+    scene.operator.set(f"subnets/{first}", '{"PublicIP":"172.17.8.109"}')
+    daemon.start().ready()
+    second = scene.operator.lease_of("172.17.8.101")
+    assert rules() == [rule.replace(*(one.replace("-", "/") for one in (first, second)))
+                       for rule in before]  # fmt: skip
+    assert daemon.stop() == 0
+    daemon.start("-ip-masq=false").ready()
+    assert rules() == [docker]
+    assert daemon.log().count("Deleting iptables rule: ") == 8
+    assert daemon.stop() == 0
+
+
 INTERRUPTER = """#!/bin/sh
 /usr/sbin/$(basename $0) "$@"
 status=$?

@@ -63,6 +63,7 @@ def parse(text: str) -> NetworkConfig:
     if not isinstance(document, json_text.Object):
         raise ConfigError(
             f"json: cannot unmarshal {json_text.kind(document)} into Go value of type subnet.Config"
+            ' (it must be an object such as {"Network":"10.1.0.0/16"})'
         )
     network = _network(document)
     given_length = _subnet_length(document)
@@ -135,7 +136,9 @@ def _subnet_length(document: json_text.Object) -> int:
     if shown == "number":
         shown = f"number {placed_json.text_of(value)}"
     raise ConfigError(
-        f"json: cannot unmarshal {shown} into Go struct field Config.SubnetLen of type uint"
+        f"json: cannot unmarshal {shown} into Go struct field Config.SubnetLen of type uint "
+        f"(SubnetLen must be a number from the Network's length + {SPARE_BITS} to "
+        f"{SUBNET_LENGTH_MAX}, without quotes)"
     )
 
 
@@ -185,7 +188,12 @@ def _range(
             )
     for name, address in (("SubnetMin", first), ("SubnetMax", last)):
         if not ip.is_aligned(address, length):
-            raise ConfigError(f"{name} is not on a SubnetLen boundary: {address}")
+            around = ip.aligned_around(address, length)
+            nearest = " and ".join(str(one) for one in around if one in network)
+            raise ConfigError(
+                f"{name} is not on a SubnetLen boundary: {address} (the nearest with /{length}: "
+                f"{nearest})"
+            )
     if first > last:
         raise ConfigError(f"SubnetMin {first} is above SubnetMax {last}: there is nothing to lease")
     return first, last
@@ -201,14 +209,16 @@ def _backend(document: json_text.Object) -> tuple[str, Mapping[str, json_text.Va
     complaint = "error decoding Backend property of config: json: cannot unmarshal"
     if not isinstance(value, json_text.Object):
         raise ConfigError(
-            f"{complaint} {json_text.kind(value)} into Go value of type struct {{ Type string }}"
+            f"{complaint} {json_text.kind(value)} into Go value of type struct {{ Type string }} "
+            '(Backend must be an object such as {"Type":"vxlan"})'
         )
     kind, _ = value.find("Type")
     if kind is None:
         kind = ""
     if not isinstance(kind, str):
         raise ConfigError(
-            f"{complaint} {json_text.kind(kind)} into Go struct field .Type of type string"
+            f"{complaint} {json_text.kind(kind)} into Go struct field .Type of type string "
+            '(Backend.Type must be a name such as "vxlan")'
         )
     options = {name.lower(): member for name, member in value.members}
     return kind.lower(), options

@@ -192,7 +192,10 @@ def _external(link: Link, address: IPv4Address, public_ip: str) -> External:
     try:
         public = IPv4Address(public_ip) if public_ip else address
     except AddressValueError:
-        raise InterfaceError(f"invalid public IP address: {public_ip}") from None
+        raise InterfaceError(
+            f"invalid public IP address: {public_ip} (-public-ip must be an IPv4 address such as "
+            "172.17.8.101)"
+        ) from None
     if not ip.is_host(public):
         raise InterfaceError(
             f"invalid public IP address: {public} is no address that other hosts can reach one by"

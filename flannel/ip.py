@@ -33,6 +33,13 @@ def is_aligned(address: IPv4Address, length: int) -> bool:
     return int(address) % subnet_size(length) == 0
 
 
+def aligned_around(address: IPv4Address, length: int) -> list[IPv4Address]:
+    """The beginnings of the subnet with that prefix length an address is in, and of the next."""
+    size = subnet_size(length)
+    start = int(address) - int(address) % size
+    return [IPv4Address(one) for one in (start, start + size) if one < 1 << ADDRESS_BITS]
+
+
 def subnets(first: IPv4Address, last: IPv4Address, length: int) -> Iterator[IPv4Network]:
     """The subnets from the one that begins at `first` to the one that begins at `last`."""
     for start in range(int(first), int(last) + 1, subnet_size(length)):

@@ -85,6 +85,26 @@ def test_valid_json_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "allowed"),
+    [
+        ('"SubnetLen":"24"', "(SubnetLen must be a number from the Network's length + 2 to 30, w"),
+        ('"SubnetLen":-1', "(SubnetLen must be a number from the Network's length + 2 to 30, w"),
+        ('"SubnetLen":1e40', "(SubnetLen must be a number from the Network's length + 2 to 30, w"),
+        ('"SubnetMin":"10.5.3.7"', ": 10.5.3.7 (the nearest with /24: 10.5.3.0 and 10.5.4.0)"),
+        ('"SubnetMax":"10.5.255.7"', ": 10.5.255.7 (the nearest with /24: 10.5.255.0)"),
+        ('"Backend":"vxlan"', '(Backend must be an object such as {"Type":"vxlan"})'),
+        ('"Backend":["vxlan"]', '(Backend must be an object such as {"Type":"vxlan"})'),
+        ('"Backend":{"Type":1}', '(Backend.Type must be a name such as "vxlan")'),
+    ],
+)
+def test_a_complaint_says_what_is_allowed(fields: str, allowed: str) -> None:
+    """Behind Go's words."""
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse(f'{{"Network":"10.5.0.0/16",{fields}}}')
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ('{"Network":"10.5.0.0"}', "invalid CIDR address: 10.5.0.0"),

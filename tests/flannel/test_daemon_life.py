@@ -165,7 +165,7 @@ def test_a_device_that_was_there_before_survives_a_failed_start(scene: Scene) ->
     [
         (["-iface=eth9"], 1, "no interface is named eth9"),
         (["-iface=lonely"], 1, "interface lonely has no IPv4 address"),
-        (["-public-ip=x"], 1, "invalid public IP address: x"),
+        (["-public-ip=x"], 1, "invalid public IP address: x (-public-ip must be an IPv4"),
         (["-etcd-certfile=/nowhere"], 1, "Failed to create SubnetManager: KeyFile and CertFile mu"),
         (["-etcd-endpoints=:x"], 1, "Failed to create SubnetManager: parse"),
         (["-etcd-endpoints=ftp://172.17.8.1:2379"], 1, "its scheme is ftp: -etcd-endpoints must "),

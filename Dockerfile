@@ -23,5 +23,5 @@ ENV ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379
 ENV ETCD_ADVERTISE_CLIENT_URLS=http://127.0.0.1:2379
 VOLUME /var/lib/etcd
 EXPOSE 2379 2380
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", "import sys, urllib.request as r; sys.exit(b'true' not in r.urlopen('http://127.0.0.1:2379/health', timeout=4).read())"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", "import sys, urllib.request as r; sys.exit(b'true' not in r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:2379/health', timeout=4).read())"]
 ENTRYPOINT ["pyetcd"]

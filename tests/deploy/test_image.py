@@ -1,11 +1,16 @@
 """The Dockerfile and the compose file; `python -m deploy.image` executes the former's steps."""
 
+import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import yaml
 
 from deploy.image import instructions
+from tests.oracle.process import Pyetcd
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = instructions((ROOT / "Dockerfile").read_text())
@@ -23,6 +28,19 @@ def test_the_server_does_not_run_as_root() -> None:
     """Goal: the last user of the last stage is not root. Method: the instructions."""
     users = [rest for name, rest in DOCKERFILE if name == "USER"]
     assert users[-1:] == ["etcd"]
+
+
+def test_the_health_check_asks_the_server_itself() -> None:
+    """Goal: a proxy in the container's environment does not make it unhealthy. Method: the command
+    beside a server, with proxies that are not there.
+    """
+    (rest,) = [rest for name, rest in DOCKERFILE if name == "HEALTHCHECK"]
+    _, *arguments = json.loads(rest.partition(" CMD ")[2])
+    nobody = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:1")
+    with Pyetcd() as server:
+        line = [word.replace("http://127.0.0.1:2379", server.url) for word in arguments]
+        done = subprocess.run([sys.executable, *line], env=os.environ | nobody, check=False)
+    assert done.returncode == 0
 
 
 def test_the_compose_file_is_one_cluster_of_three() -> None:

@@ -166,6 +166,20 @@ def test_settings_of_older_packages_reach_flanneld() -> None:
         assert options.ip_masq
 
 
+def test_todays_dockerd_gets_the_options() -> None:
+    """Goal: a dockerd whose unit knows no DOCKER_NETWORK_OPTIONS is started with flannel's. Method:
+    the drop-in's settings: the unit's command line is taken back, and another one given, in which
+    systemd makes words of the variable.
+    """
+    unit = Unit(DEPLOY / "systemd" / "docker-ce" / "flannel.conf")
+    taken_back, line = unit.all("ExecStart")
+    assert taken_back == ""
+    assert line.split()[0] == "/usr/bin/dockerd"
+    assert "fd://" in line.split()
+    assert line.endswith(" $DOCKER_NETWORK_OPTIONS")
+    assert unit.all("EnvironmentFile") == ["/run/flannel/docker"]
+
+
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.service")), ids=lambda path: path.stem)
 def test_units_start_programs_that_exist(path: Path) -> None:
     """Goal: no unit names a program that is not installed. Method: the entry points beside this

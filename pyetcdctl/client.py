@@ -23,7 +23,9 @@ from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
     BadAnswer,
     ClientError,
+    DeadlineExceeded,
     EndpointFailed,
+    HeaderTimeout,
     NoEndpoints,
     Refused,
 )
@@ -163,12 +165,15 @@ class Client(Surface[Result, Member, list[Member], None]):
     def health(self, url: str) -> bytes:
         """What one member, at one of its client URLs, says of its health.
 
-        No credentials are sent. Waits 5 s: etcdctl would wait for ever, and a member that hangs is
-        what one asks for. Raises EndpointFailed.
+        No credentials are sent. Waits 5 s in all: etcdctl would wait for ever, and a member that
+        hangs is what one asks for. Raises EndpointFailed.
         """
         endpoint = Endpoint.parse(url)
-        patience = Patience(_HEALTH_S, None)
-        return self._open.exchange(endpoint, Request("GET", requests.HEALTH), patience).body
+        patience = Patience(None, time.monotonic() + _HEALTH_S)
+        try:
+            return self._open.exchange(endpoint, Request("GET", requests.HEALTH), patience).body
+        except DeadlineExceeded:
+            raise HeaderTimeout(endpoint.text) from None
 
     # -- any request --------------------------------------------------------------------------
 

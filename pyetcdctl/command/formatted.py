@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from pyetcdctl.command import formats, output
 from pyetcdctl.command.members import in_order
-from pyetcdctl.command.session import NOT_HEALTHY, SERVER_ERROR, Exit, fail, fail_plainly
+from pyetcdctl.command.session import NOT_HEALTHY, Exit, fail_plainly
 from pyetcdctl.errors import ClientError
 
 if TYPE_CHECKING:
@@ -94,16 +94,9 @@ def health_of(client: Client, member: Member) -> Health:
 
 def cluster_health(session: Session) -> None:
     """How every member is; exit 5 if one of them is not well."""
-    from pyetcdctl.command.watches import end_quietly_on_interrupt
+    from pyetcdctl.command import health
 
-    if session.flags["forever"]:
-        end_quietly_on_interrupt()
-    client = session.client(sync=False, total_timeout=False)
-    try:
-        members = in_order(client.members())
-    except ClientError as error:
-        output.out("cluster may be unhealthy: failed to list members\n")
-        fail(error, SERVER_ERROR)
+    client, members = health.begun(session)
     is_yaml = session.settings["output"] == formats.YAML
     if session.flags["forever"]:
         _forever(client, members, is_yaml=is_yaml)

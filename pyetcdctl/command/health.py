@@ -18,18 +18,12 @@ if TYPE_CHECKING:
     from pyetcdctl.command.session import Session
 
 _PERIOD_S: Final = 10.0
+_LISTING_S: Final = 5.0
 
 
 def cluster_health(session: Session) -> None:
     """Ask every member how it is; exit 5 if one of them is not well."""
-    if session.flags["forever"]:
-        end_quietly_on_interrupt()
-    client = session.client(sync=False, total_timeout=False)
-    try:
-        members = in_order(client.members())
-    except ClientError as error:
-        output.out("cluster may be unhealthy: failed to list members\n")
-        fail(error, SERVER_ERROR)
+    client, members = begun(session)
     while True:
         healthy = [_check(client, member) for member in members]
         if all(healthy):
@@ -44,6 +38,23 @@ def cluster_health(session: Session) -> None:
             return
         output.out(f"\nnext check after {_PERIOD_S:.0f} second...\n\n")
         time.sleep(_PERIOD_S)
+
+
+def begun(session: Session) -> tuple[Client, list[Member]]:
+    """A client, and whom to ask how they are; ends the run with 4 if nobody lists the members."""
+    if session.flags["forever"]:
+        end_quietly_on_interrupt()
+    client = session.client(sync=False, total_timeout=False)
+    timeout_s = session.settings["timeout"]
+    if timeout_s > 0:
+        # Each endpoint may take its time to begin; for the end of a list etcdctl waits for ever.
+        total_s = timeout_s * len(client.endpoints) + _LISTING_S
+        client.limit(timeout_s=timeout_s, total_timeout_s=total_s)
+    try:
+        return client, in_order(client.members())
+    except ClientError as error:
+        output.out("cluster may be unhealthy: failed to list members\n")
+        fail(error, SERVER_ERROR)
 
 
 def _check(client: Client, member: Member) -> bool:

@@ -20,6 +20,8 @@ class Reply(NamedTuple):
     status: int = 200
     index: int | None = 7
     location: str = ""
+    # Bytes that are announced, and never come.
+    missing: int = 0
 
 
 @contextlib.contextmanager
@@ -42,7 +44,7 @@ def answering(
                 self.send_header("X-Etcd-Index", str(reply.index))
             if reply.location:
                 self.send_header("Location", f"http://{self.headers['Host']}{reply.location}")
-            self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("Content-Length", str(len(reply.body) + reply.missing))
             self.end_headers()
             with contextlib.suppress(OSError):  # nobody waits any more
                 self.wfile.write(reply.body)

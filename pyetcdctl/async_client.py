@@ -161,7 +161,7 @@ class AsyncClient(
 
     async def answer(self, request: Request) -> Answer:
         """Make a request at the endpoints, one after the other."""
-        total_s = request.poll_s if request.waits else self._total_timeout_s
+        total_s = request.total_s(self._total_timeout_s)
         try:
             async with asyncio.timeout(total_s) as limit:
                 with self._transport.heeding(limit):

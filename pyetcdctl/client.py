@@ -193,7 +193,7 @@ class Client(Surface[Result, Member, list[Member], None]):
 
     def answer(self, request: Request) -> Answer:
         """Make a request at the endpoints, one after the other."""
-        total_s = request.poll_s if request.waits else self._total_timeout_s
+        total_s = request.total_s(self._total_timeout_s)
         deadline = None if total_s is None else time.monotonic() + total_s
         patience = Patience(None if request.waits else self._timeout_s, deadline)
         tour = Round(self._ring, request)

@@ -14,6 +14,8 @@ Laws:
 * A lock that is lost (see leases: never later than the server gives it to the next) is told at
   once by `on_lost`, by `check()`, and as LockLost at the end of the block. A waiter that loses
   its place queues again.
+* Whoever gives up, or is cancelled, takes LEAVING_S to leave the queue at most, however many
+  servers hang.
 * On the way out the key is removed. If nobody answers, it runs out by its TTL; also if the client
   was closed before, which the release says by ClientClosed.
 * `index` grows from holder to holder: what the lock protects can refuse a smaller one.
@@ -29,7 +31,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pyetcdctl import requests
-from pyetcdctl.errors import ClientClosed, ClientError, DeadlineExceeded, EtcdError
+from pyetcdctl.errors import ClientClosed, ClientError, EtcdError
 from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
 from pyetcdctl.turn import LockLost, Turn, as_lock, own_name
 
@@ -115,12 +117,11 @@ class Lock:
         """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
         if self._lease is not None:
             raise RuntimeError(f"this lock on {self._key} is taken already: release it first")
-        turn = self._turn = Turn(self._key, self._value, self._ttl, self._on_outage)
-        deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
+        turn = Turn(self._key, self._value, self._ttl, self._on_outage, self._wait_s)
+        self._turn = turn
         try:
             while not turn.is_first or self._is_lost(turn):
-                left_s = turn.left_s(deadline_s, self._wait_s)
-                self._step(turn, left_s)
+                self._step(turn)
         except BaseException:
             with suppress(ClientClosed):
                 self.release(within_s=LEAVING_S)
@@ -135,11 +136,8 @@ class Lock:
         self._turn.lose()
         asking, self._asking = self._asking, self._client.twin()
         try:
-            if within_s is not None:
-                each_s = within_s / (2 * _REMOVALS_MAX)  # a removal and a reading each time
-                asking.limit(timeout_s=each_s, total_timeout_s=each_s)
             if key is not None:
-                _remove(asking, key)
+                _remove(asking, key, within_s)
         finally:
             asking.close()
 
@@ -147,39 +145,32 @@ class Lock:
         if self._lease is None or self._lease.lost is None:
             return False
         if turn.key is not None:
-            _remove(self._asking, turn.key)
+            _remove(self._asking, turn.key, LEAVING_S)
         turn.lose()
         self._keep(None, 0.0)
         return True
 
-    def _step(self, turn: Turn, left_s: float) -> None:
+    def _step(self, turn: Turn) -> None:
         request, sent_s, had = turn.request(), now_s(), turn.key
         if request.method == "POST":
             # In a thread: an exception out of a signal's handler ends the waiting, but not the
             # taking of the answer. A key that is not known to be ours would not be removed.
             with ThreadPoolExecutor(1, "lock-create") as pool:
-                pool.submit(self._exchange, turn, request, left_s).result()
+                pool.submit(self._exchange, turn, request).result()
         else:
-            self._exchange(turn, request, left_s)
+            self._exchange(turn, request)
         if turn.key != had:
             self._keep(turn.key, sent_s)
         self._is_lost(turn)
         if turn.pause_s:
             time.sleep(turn.pause_s)
 
-    def _exchange(self, turn: Turn, request: requests.Request, left_s: float) -> None:
-        turn.took(request, self._ask(request, left_s))
+    def _exchange(self, turn: Turn, request: requests.Request) -> None:
+        turn.took(request, self._ask(request))
 
-    def _ask(self, request: requests.Request, left_s: float) -> Result | ClientError:
+    def _ask(self, request: requests.Request) -> Result | ClientError:
         try:
-            if not request.waits:
-                return self._asking.keys(request)
-            patient = self._asking.twin()
-            patient.limit(timeout_s=left_s, total_timeout_s=left_s)
-            try:
-                return patient.keys(request._replace(waits=False))
-            finally:
-                patient.close()
+            return self._asking.keys(request)
         except ClientError as error:
             return error
 
@@ -256,9 +247,10 @@ class AsyncLock:
     ) -> None:
         lost, block, self._block = self.lost, self._block, None
         is_ours = self._has_cancelled and block is not None and block.uncancel() == 0
+        is_cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
         with suppress(*((ClientClosed,) if kind is not None or lost is not None else ())):
-            await self.release()
-        if kind is not None and issubclass(kind, asyncio.CancelledError) and is_ours:
+            await self.release(within_s=LEAVING_S if is_cancelled else None)
+        if is_cancelled and is_ours:
             raise lost or asyncio.CancelledError from None
         if kind is None and lost is not None:
             raise lost
@@ -267,39 +259,38 @@ class AsyncLock:
         """Wait until it is ours. Raises LockTimeout, and EtcdError if the queue cannot be."""
         if self._lease is not None:
             raise RuntimeError(f"this lock on {self._key} is taken already: release it first")
-        turn = self._turn = Turn(self._key, self._value, self._ttl, self._on_outage)
-        deadline_s = None if self._wait_s is None else time.monotonic() + self._wait_s
+        turn = Turn(self._key, self._value, self._ttl, self._on_outage, self._wait_s)
+        self._turn = turn
         try:
             while not turn.is_first or await self._is_lost(turn):
-                left_s = turn.left_s(deadline_s, self._wait_s)
-                await self._step(turn, left_s)
+                await self._step(turn)
         except BaseException:
             with suppress(ClientClosed):
-                await self.release()
+                await self.release(within_s=LEAVING_S)
             raise
 
-    async def release(self) -> None:
-        """Give it back, or leave the queue."""
+    async def release(self, *, within_s: float | None = None) -> None:
+        """Give it back, or leave the queue. `within_s`: try no longer than that."""
         lease, self._lease = self._lease, None
         if lease is not None:
             await lease.close()
         key = self._turn.key
         self._turn.lose()
         if key is not None:
-            await _remove_async(self._asking, key)
+            await _remove_async(self._asking, key, within_s)
 
     async def _is_lost(self, turn: Turn) -> bool:
         if self._lease is None or self._lease.lost is None:
             return False
         if turn.key is not None:
-            await _remove_async(self._asking, turn.key)
+            await _remove_async(self._asking, turn.key, LEAVING_S)
         turn.lose()
         await self._keep(None, 0.0)
         return True
 
-    async def _step(self, turn: Turn, left_s: float) -> None:
+    async def _step(self, turn: Turn) -> None:
         request, sent_s, had = turn.request(), now_s(), turn.key
-        exchange = self._exchange(turn, request, left_s)
+        exchange = self._exchange(turn, request)
         await (_to_its_end(exchange) if request.method == "POST" else exchange)
         if turn.key != had:
             await self._keep(turn.key, sent_s)
@@ -307,17 +298,14 @@ class AsyncLock:
         if turn.pause_s:
             await asyncio.sleep(turn.pause_s)
 
-    async def _exchange(self, turn: Turn, request: requests.Request, left_s: float) -> None:
-        turn.took(request, await self._ask(request, left_s))
+    async def _exchange(self, turn: Turn, request: requests.Request) -> None:
+        turn.took(request, await self._ask(request))
 
-    async def _ask(self, request: requests.Request, left_s: float) -> Result | ClientError:
+    async def _ask(self, request: requests.Request) -> Result | ClientError:
         try:
-            async with asyncio.timeout(left_s if request.waits else None):
-                return await self._asking.keys(request)
+            return await self._asking.keys(request)
         except ClientError as error:
             return error
-        except TimeoutError:
-            return DeadlineExceeded()
 
     async def _keep(self, key: str | None, sent_s: float) -> None:
         if self._lease is not None:
@@ -340,22 +328,23 @@ class AsyncLock:
 
 
 async def _to_its_end(exchange: Coroutine[object, object, None]) -> None:
-    """Await an exchange; a cancellation ends the waiting, but not the taking of the answer."""
+    """Await an exchange; a cancellation ends the waiting, but not for an answer that comes soon."""
     asking = asyncio.create_task(exchange)
     try:
         await asyncio.shield(asking)
     except asyncio.CancelledError:
-        with suppress(ClientError):
-            await asking
+        with suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(LEAVING_S):
+                await asking
         raise
 
 
-def _remove(client: Client, key: str) -> None:
+def _remove(client: Client, key: str, within_s: float | None) -> None:
     """Remove a key; reading it in between finds an endpoint that answers."""
-    request = requests.once(requests.delete(key))
+    removal, reading = _removing(key, within_s)
     for _attempt in range(_REMOVALS_MAX):
         try:
-            client.keys(request)
+            client.keys(removal)
             return
         except EtcdError:
             return
@@ -363,15 +352,15 @@ def _remove(client: Client, key: str) -> None:
             raise
         except ClientError:
             with suppress(ClientError):
-                client.get(key)
+                client.keys(reading)
 
 
-async def _remove_async(client: AsyncClient, key: str) -> None:
+async def _remove_async(client: AsyncClient, key: str, within_s: float | None) -> None:
     """The same for an event loop."""
-    request = requests.once(requests.delete(key))
+    removal, reading = _removing(key, within_s)
     for _attempt in range(_REMOVALS_MAX):
         try:
-            await client.keys(request)
+            await client.keys(removal)
             return
         except EtcdError:
             return
@@ -379,4 +368,13 @@ async def _remove_async(client: AsyncClient, key: str) -> None:
             raise
         except ClientError:
             with suppress(ClientError):
-                await client.get(key)
+                await client.keys(reading)
+
+
+def _removing(key: str, within_s: float | None) -> tuple[requests.Request, requests.Request]:
+    """A key's removal and its reading, for all of which together there is so much time (s)."""
+    each_s = None if within_s is None else within_s / (2 * _REMOVALS_MAX)
+    return (
+        requests.once(requests.delete(key))._replace(within_s=each_s),
+        requests.get(key, recursive=False, sort=False, quorum=False)._replace(within_s=each_s),
+    )

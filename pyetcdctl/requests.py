@@ -47,8 +47,8 @@ class Request(NamedTuple):
     one_shot: bool = False
     # A long poll: silence is no failure.
     waits: bool = False
-    # How long it may be silent (s), None for ever; then it is DeadlineExceeded.
-    poll_s: float | None = None
+    # How long it may take in all (s); then it is DeadlineExceeded. See total_s.
+    within_s: float | None = None
     # Told the index of the head that begins its answer: up to there nothing has happened.
     on_head: Callable[[int], None] | None = None
     # An index that has been seen: a member that has not come to it is IndexBehind, told by the head
@@ -63,6 +63,13 @@ class Request(NamedTuple):
     def data(self) -> bytes | None:
         """The body as it is sent."""
         return None if self.body is None else self.body.encode("utf-8", "surrogateescape")
+
+    def total_s(self, patience_s: float | None) -> float | None:
+        """How long it may take in all by a client that waits so long (s, None for ever), which is
+        not meant for a long poll.
+        """
+        limits_s = (None if self.waits else patience_s, self.within_s)
+        return min((limit_s for limit_s in limits_s if limit_s is not None), default=None)
 
 
 def once(request: Request) -> Request:

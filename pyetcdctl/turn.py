@@ -2,7 +2,8 @@
 
 Laws: see locking. Nobody is first but by a listing that a quorum has answered; what makes queueing
 impossible is raised, everything else is asked again, and is an outage from the second time on until
-the place in the queue is there, or seen, again.
+the place in the queue is there, or seen, again. Nobody gives up before having looked, for which
+there are _LOOK_S at least; whoever has looked gives up on time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 10.0
 """How long one question for the key in front may stay open: a member may be silently gone."""
+_LOOK_S: Final = 2.0
+"""How long it may take to see the queue, also for who will not wait so long."""
 
 
 class LockLost(LeaseLost):
@@ -56,14 +59,20 @@ class Turn:
         value: str,
         ttl: int,
         on_outage: Callable[[ClientError], object] | None = None,
+        wait_s: float | None = None,
     ) -> None:
-        """`on_outage` is told of each outage once; what it raises comes out of `took`."""
+        """`on_outage` is told of each outage once; what it raises comes out of `took`. `wait_s`:
+        LockTimeout so long after now.
+        """
         arguments.text("key", directory)
         arguments.text("value", value)
         arguments.ttl(ttl)
         self.directory = directory
         self._value = value
         self._ttl = ttl
+        self._wait_s = wait_s
+        self._begun_s = time.monotonic()
+        self._has_looked = False
         self._front: tuple[str, int] | None = None
         self._has_to_look = False
         self._backoff = Backoff()
@@ -75,28 +84,30 @@ class Turn:
         self.is_first = False
 
     @property
-    def poll_s(self) -> float:
-        """How long a question may stay open; whoever lost its place notices then."""
-        return min(_POLL_S, self._ttl)
-
-    @property
     def pause_s(self) -> float:
         """How long to wait before the next question."""
         return self._backoff.pause_s
 
-    def left_s(self, deadline_s: float | None, wait_s: float | None) -> float:
-        """How long the next question may stay open; raises LockTimeout, but nobody gives up before
-        having looked.
-        """
-        if deadline_s is None or wait_s is None:
-            return self.poll_s
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0 and (self.request().waits or self.pause_s):
-            raise LockTimeout(self.directory, wait_s, self._trouble)
-        return max(0.001, min(self.poll_s, left_s))
-
     def request(self) -> requests.Request:
-        """The next question."""
+        """The next question; raises LockTimeout."""
+        question = self._question()
+        left_s = self._left_s()
+        if question.waits:
+            # Whoever lost its place notices then.
+            poll_s = min(_POLL_S, self._ttl)
+            left_s = poll_s if left_s is None else min(poll_s, left_s)
+        return question._replace(within_s=left_s)
+
+    def _left_s(self) -> float | None:
+        if self._wait_s is None:
+            return None
+        waited_s = time.monotonic() - self._begun_s
+        if waited_s >= self._wait_s and (self._has_looked or self.pause_s):
+            raise LockTimeout(self.directory, self._wait_s, self._trouble)
+        wait_s = self._wait_s if self._has_looked else max(self._wait_s, _LOOK_S)
+        return max(0.001, wait_s - waited_s)
+
+    def _question(self) -> requests.Request:
         if self._front is not None:
             key, index = self._front
             return requests.wait(key, recursive=False, wait_index=index + 1)
@@ -145,6 +156,7 @@ class Turn:
             self._on_outage(error)
 
     def _look(self, listing: Result) -> None:
+        self._has_looked = True
         queue = sorted(filter(None, map(_place, listing.node.nodes or ())))
         mine = next((place for place in queue if place[1] == self.key), None)
         if mine is None:

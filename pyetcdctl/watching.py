@@ -121,7 +121,7 @@ class Watch:
             return requests.get(self._key, recursive=self._recursive, sort=False, quorum=quorum)
         request = requests.wait(self._key, recursive=self._recursive, wait_index=self._index + 1)
         self._heard = self._index
-        return request._replace(known_index=self._index, poll_s=POLL_S, on_head=self._hear)
+        return request._replace(known_index=self._index, within_s=POLL_S, on_head=self._hear)
 
     def _hear(self, index: int) -> None:
         self._heard = max(self._heard, index)

@@ -1,8 +1,9 @@
 """What the server answers, as values.
 
 Laws: nothing is taken for granted: what is no answer of an etcd is BadAnswer, also where etcdctl
-crashes (no node at all) or prints nothing (a node without a key). Names are matched exactly. A
-`ttl` of 0 and an `expiration` of "" mean that there is none.
+crashes (no node at all) or prints nothing (a node without a key). Names are matched exactly, but of
+members, which etcdctl reads with another decoder: in any case, and what a member does not say of
+itself is empty. A `ttl` of 0 and an `expiration` of "" mean that there is none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
 _T = TypeVar("_T")
 # An escape of one half of a surrogate pair, with or without the other.
 _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_ID: Final = re.compile("[0-9a-fA-F]{1,16}")
 
 
 class Node(NamedTuple):
@@ -73,11 +73,6 @@ class Member(NamedTuple):
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...]
 
-    @property
-    def number(self) -> int:
-        """The id as a number, for ordering."""
-        return int(self.id, 16)
-
 
 def load(body: bytes) -> Any:
     """Read JSON; BadAnswer if it is none, or nothing."""
@@ -118,6 +113,17 @@ def field(value: Any, name: str, default: _T) -> _T:
     if type(found) is not type(default):
         raise BadAnswer(BadAnswer.INVALID)
     return found
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """The fields of an object as Go's encoding/json takes them: their names are in small letters
+    here, and nothing is an object without any.
+    """
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        raise BadAnswer(BadAnswer.INVALID)
+    return {name.lower(): found for name, found in value.items() if found is not None}
 
 
 def texts(value: Any, name: str) -> tuple[str, ...]:
@@ -179,17 +185,30 @@ def error(body: bytes) -> EtcdError:
     )
 
 
-def member(value: Any) -> Member:
+def member(body: bytes) -> Member:
     """Read one member."""
-    ident = field(value, "id", "")
-    if not _ID.fullmatch(ident):
-        raise BadAnswer(BadAnswer.INVALID)
-    return Member(
-        ident, field(value, "name", ""), texts(value, "peerURLs"), texts(value, "clientURLs")
-    )
+    return _member(_of_members(body))
 
 
 def members(body: bytes) -> list[Member]:
     """Read the list of members."""
-    listed: list[Any] = field(load(body), "members", [])
-    return [member(value) for value in listed]
+    listed: list[Any] = field(fields(_of_members(body)), "members", [])
+    return [_member(value) for value in listed]
+
+
+def _of_members(body: bytes) -> Any:
+    try:
+        return parsed(body)
+    except BadAnswer as error:
+        is_deep = str(error) == BadAnswer.TOO_DEEP
+        raise error if is_deep else BadAnswer(not_json(body) or BadAnswer.INVALID) from None
+
+
+def _member(value: Any) -> Member:
+    said = fields(value)
+    return Member(
+        field(said, "id", ""),
+        field(said, "name", ""),
+        texts(said, "peerurls"),
+        texts(said, "clienturls"),
+    )

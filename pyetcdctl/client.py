@@ -185,12 +185,6 @@ class Client(Surface[Result, Member, list[Member], None]):
         """Make a request about members, users or roles; raises Refused with the server's words."""
         return plain_result(request, self.answer(request), read)
 
-    def plain_status(self, request: Request) -> int:
-        """Make such a request and return the status of its success."""
-        answer = self.answer(request)
-        plain_result(request, answer, bytes)
-        return answer.status
-
     def answer(self, request: Request) -> Answer:
         """Make a request at the endpoints, one after the other."""
         total_s = request.total_s(self._total_timeout_s)
@@ -218,12 +212,12 @@ def keys_result(answer: Answer) -> Result:
 
 def plain_result(request: Request, answer: Answer, read: Callable[[bytes], Any]) -> Any:
     """Read an answer about members, users or roles."""
-    if answer.status // 100 == 2 or answer.status in request.accepts:
+    if answer.status in request.succeeds:
         return read(answer.body)
     message = f"unexpected status code {answer.status}"
     if request.explained is None or answer.status in request.explained:
         try:
-            message = answers.field(answers.parsed(answer.body), "message", message)
+            message = answers.field(answers.fields(answers.parsed(answer.body)), "message", "")
         except BadAnswer:
             message = answers.not_json(answer.body) or message
     raise Refused(message, answer.status)

@@ -54,8 +54,8 @@ class Request(NamedTuple):
     # An index that has been seen: a member that has not come to it is IndexBehind, told by the head
     # of its answer, for which a long poll does not wait.
     known_index: int = 0
-    # Statuses that are no failure, besides 2xx.
-    accepts: tuple[int, ...] = ()
+    # About members, users and roles: statuses that are no failure; no other one is a success.
+    succeeds: tuple[int, ...] = (200,)
     # Statuses whose body says what is wrong, None for all.
     explained: tuple[int, ...] | None = None
 
@@ -230,15 +230,17 @@ def leader() -> Request:
 def add_member(peer_urls: Sequence[str]) -> Request:
     """Add a member."""
     content = {"peerURLs": list(peer_urls)}
-    return plain("POST", MEMBERS, content)._replace(explained=(409,))
+    return plain("POST", MEMBERS, content)._replace(succeeds=(201,), explained=(409,))
 
 
 def remove_member(member_id: str) -> Request:
     """Remove a member; one that is gone already is no failure."""
-    return plain("DELETE", f"{MEMBERS}/{member_id}")._replace(accepts=(410,), explained=())
+    request = plain("DELETE", f"{MEMBERS}/{member_id}")
+    return request._replace(succeeds=(204, 410), explained=())
 
 
 def update_member(member_id: str, peer_urls: Sequence[str]) -> Request:
     """Give a member other peer URLs."""
     content = {"peerURLs": list(peer_urls)}
-    return plain("PUT", f"{MEMBERS}/{member_id}", content)._replace(explained=(404, 409))
+    request = plain("PUT", f"{MEMBERS}/{member_id}", content)
+    return request._replace(succeeds=(204,), explained=(404, 409))

@@ -139,12 +139,12 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
 
     def leader(self) -> MemberT:
         """The member that leads."""
-        return self.plain(requests.leader(), _member)  # type: ignore[no-any-return]
+        return self.plain(requests.leader(), answers.member)  # type: ignore[no-any-return]
 
     def add_member(self, peer_urls: Sequence[str]) -> MemberT:
         """Add a member that is to be started now; its id is in the answer."""
         arguments.texts("peer_urls", peer_urls)
-        return self.plain(requests.add_member(peer_urls), _member)  # type: ignore[no-any-return]
+        return self.plain(requests.add_member(peer_urls), answers.member)  # type: ignore[no-any-return]
 
     def remove_member(self, member_id: str) -> NothingT:
         """Remove a member; one that is removed already is no error."""
@@ -157,10 +157,6 @@ class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
         arguments.texts("peer_urls", peer_urls)
         request = requests.update_member(member_id, peer_urls)
         return self.plain(request, _nothing)  # type: ignore[no-any-return]
-
-
-def _member(body: bytes) -> answers.Member:
-    return answers.member(answers.load(body))
 
 
 def _nothing(_body: bytes) -> None:

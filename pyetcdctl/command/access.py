@@ -56,10 +56,15 @@ def ask(
     content: Any = None,
     *,
     read: Callable[[bytes], _T] = _json_if_any,
+    succeeds: tuple[int, ...] | None = None,
 ) -> _T:
-    """Ask, and return what `read` makes of the answer's body."""
+    """Ask, and return what `read` makes of the answer's body. `succeeds`: the statuses of success,
+    if they are not those of most such requests.
+    """
+    request = requests.plain(method, path, content)
+    usual = (200,) if method == "GET" else (200, 201)
     try:
-        return client.plain(requests.plain(method, path, content), read)  # type: ignore[no-any-return]
+        return client.plain(request._replace(succeeds=succeeds or usual), read)  # type: ignore[no-any-return]
     except ClientError as error:
         fail_plainly(error)
 

@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from pyetcdctl.command import formats, output
-from pyetcdctl.command.members import in_order
 from pyetcdctl.command.session import NOT_HEALTHY, Exit, fail_plainly
 from pyetcdctl.errors import ClientError
 
@@ -34,7 +33,7 @@ def list_members(session: Session) -> None:
         fail_plainly("No arguments accepted")
     client = session.client()
     try:
-        members, leader = in_order(client.members()), client.leader()
+        members, leader = client.members(), client.leader()
     except ClientError as error:
         fail_plainly(error)
     if session.settings["output"] == formats.YAML:

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from golang.json_text import BadJson, Object, decode, kind
+from golang.quoting import go_quote
 from pyetcdctl.command import output
-from pyetcdctl.command.members import in_order
 from pyetcdctl.command.session import NOT_HEALTHY, SERVER_ERROR, Exit, fail
 from pyetcdctl.command.watches import end_quietly_on_interrupt
-from pyetcdctl.errors import ClientError
+from pyetcdctl.errors import BadEndpoint, ClientError
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Member
@@ -51,7 +51,7 @@ def begun(session: Session) -> tuple[Client, list[Member]]:
         total_s = timeout_s * len(client.endpoints) + _LISTING_S
         client.limit(timeout_s=timeout_s, total_timeout_s=total_s)
     try:
-        return client, in_order(client.members())
+        return client, client.members()
     except ClientError as error:
         output.out("cluster may be unhealthy: failed to list members\n")
         fail(error, SERVER_ERROR)
@@ -65,10 +65,10 @@ def _check(client: Client, member: Member) -> bool:
         try:
             body = client.health(url)
         except ClientError as error:
-            output.out(
-                f"failed to check the health of member {member.id} on {url}: "
-                f'Get "{url}/health": {error}\n'
-            )
+            why = f'Get "{url}/health": {error}'
+            if isinstance(error, BadEndpoint):
+                why = str(error).replace(go_quote(url), go_quote(f"{url}/health"), 1)
+            output.out(f"failed to check the health of member {member.id} on {url}: {why}\n")
             continue
         try:
             is_healthy = _says_so(body)

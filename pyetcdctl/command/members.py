@@ -23,11 +23,6 @@ _NAME_HINT: Final = (
 )
 
 
-def in_order(members: list[Member]) -> list[Member]:
-    """Sorted by id."""
-    return sorted(members, key=lambda member: member.number)
-
-
 def list_members(session: Session) -> None:
     """Print a line for each member."""
     if session.operands:
@@ -41,7 +36,7 @@ def list_members(session: Session) -> None:
         leader = client.leader()
     except ClientError as error:
         fail_plainly(f"Failed to get leader:  {error}")
-    output.out("".join(_line(member, leader) for member in in_order(members)))
+    output.out("".join(_line(member, leader) for member in members))
 
 
 def _line(member: Member, leader: Member) -> str:

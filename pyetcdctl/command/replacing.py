@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pyetcdctl.command import output, starting
 from pyetcdctl.command.formatted import HEALTHY, health_of
-from pyetcdctl.command.members import check_peer_urls, in_order, start_lines
+from pyetcdctl.command.members import check_peer_urls, start_lines
 from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, fail_plainly
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import BadEndpoint, ClientError
@@ -35,7 +35,7 @@ def replace(session: Session) -> None:
     urls = check_peer_urls(session.operands[1].split(",")) if len(session.operands) == 2 else []
     first = session.client()
     try:
-        members = in_order(first.members())
+        members = first.members()
     except ClientError as error:
         fail_plainly(error)
     gone = _found(session.operands[0], members)

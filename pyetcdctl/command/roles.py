@@ -8,7 +8,7 @@ from pyetcdctl import answers, requests
 from pyetcdctl.command import access, output
 from pyetcdctl.command.access import ROLES, ask, client_of
 from pyetcdctl.command.session import fail_plainly
-from pyetcdctl.errors import ClientError, Refused
+from pyetcdctl.errors import ClientError
 
 if TYPE_CHECKING:
     from pyetcdctl.command.session import Session
@@ -19,11 +19,9 @@ _NAME: Final = "Please provide a role name"
 def list_roles(session: Session) -> None:
     """Print all names."""
     access.no_operands(session)
-    client = client_of(session)
+    request = requests.plain("GET", ROLES)._replace(explained=())
     try:
-        listed = client.plain(requests.plain("GET", ROLES), _listed)
-    except Refused as refused:
-        fail_plainly(f"unexpected status code {refused.status}")
+        listed = client_of(session).plain(request, _listed)
     except ClientError as error:
         fail_plainly(error)
     output.out("".join(f"{role}\n" for role in listed))
@@ -108,11 +106,13 @@ def _change(session: Session, kind: str) -> None:
         fail_plainly("Please specify exactly one of --read, --write or --readwrite")
     name = access.one_operand(session, _NAME)
     client = client_of(session)
-    ask(client, "GET", f"{ROLES}/{name}")
+    before = ask(client, "GET", f"{ROLES}/{name}", read=_role)
     reads, writes, both = chosen
     rights = {
         "read": [path] if reads or both else None,
         "write": [path] if writes or both else None,
     }
-    ask(client, "PUT", f"{ROLES}/{name}", {**_content(name), kind: {"kv": rights}})
+    content = {**_content(name), kind: {"kv": rights}}
+    if ask(client, "PUT", f"{ROLES}/{name}", content, read=_role, succeeds=(200,)) == before:
+        output.out(f"Role unchanged; already {'granted' if kind == 'grant' else 'revoked'}")
     output.out(f"Role {name} updated\n")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import answers, requests
+from pyetcdctl import answers
 from pyetcdctl.command import access, output
 from pyetcdctl.command.access import USERS, ask, client_of
-from pyetcdctl.command.session import BAD_ARGUMENTS, Exit, ask_password, fail_plainly
-from pyetcdctl.errors import ClientError
+from pyetcdctl.command.session import ask_password, fail_plainly
 
 if TYPE_CHECKING:
     from pyetcdctl.command.session import Session
@@ -74,7 +73,7 @@ def _change(session: Session, kind: str) -> None:
         fail_plainly("No roles specified; please use `--roles`")
     name = access.one_operand(session, _NAME)
     content = {"user": name, "roles": None, kind: roles}
-    ask(client_of(session), "PUT", f"{USERS}/{name}", content)
+    ask(client_of(session), "PUT", f"{USERS}/{name}", content, succeeds=(200,))
     output.out(f"User {name} updated\n")
 
 
@@ -83,13 +82,6 @@ def passwd(session: Session) -> None:
     name = access.one_operand(session, _NAME)
     client = client_of(session)
     content = {"user": name, "password": ask_password(_NEW), "roles": None}
-    request = requests.plain("PUT", f"{USERS}/{name}", content)
-    try:
-        status = client.plain_status(request)
-    except ClientError as error:
-        fail_plainly(error)
-    if status == 201:
-        # There was no such user. etcdctl takes this for a failure, though there is one now.
-        output.err("\n")
-        raise Exit(BAD_ARGUMENTS)
+    # 201: there was no such user. etcdctl takes this for a failure, though there is one now.
+    ask(client, "PUT", f"{USERS}/{name}", content, succeeds=(200,))
     output.out("Password updated\n")

@@ -97,8 +97,7 @@ def _change(session: Session, kind: str) -> None:
     path = session.flags["path"]
     if not path:
         fail_plainly("No path specified; please use `--path`")
-    canonical = requests.clean(path) if path.startswith("/") else path
-    canonical = canonical.rstrip("/") or "/" if path.startswith("/") else f"/{path.rstrip('/')}"
+    canonical = requests.clean(path)
     if path != canonical:
         fail_plainly(f"Not canonical path; please use `--path={canonical}`")
     chosen = [session.flags[name] for name in ("read", "write", "readwrite")]

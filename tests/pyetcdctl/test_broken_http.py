@@ -164,7 +164,7 @@ def test_an_index_that_is_none(ask: Callable[..., object], index: str) -> None:
 
 
 def test_a_refusal_without_a_bottom() -> None:
-    """Goal: a refusal whose words cannot be read says why, as etcdctl does. Method: 100,000 lists."""
+    """Goal: a refusal that cannot be read says why, as etcdctl does. Method: 100,000 lists."""
     body = b'{"message":' + b"[" * 100_000
 
     def add(client: Any) -> Any:

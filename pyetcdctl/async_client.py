@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pyetcdctl.answers import Member, Result
@@ -126,14 +125,18 @@ class AsyncClient(
         recursive: bool = False,
         after_index: int | None = None,
         known: Result | None = None,
+        on_outage: Callable[[ClientError | None], None] | None = None,
     ) -> AsyncIterator[Change]:
         """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
         or from now on, without gaps, for ever.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
-        Change that says how things are (see watching).
+        Change that says how things are (see watching). `on_outage` is told of each outage once, and
+        by None that it is over.
         """
-        watch = Watch(key, recursive=recursive, after_index=after_index, known=known)
+        watch = Watch(
+            key, recursive=recursive, after_index=after_index, known=known, on_outage=on_outage
+        )
         while True:
             request = watch.request()
             try:
@@ -144,8 +147,12 @@ class AsyncClient(
             if change is not None:
                 yield change
             elif watch.is_silent:
-                with suppress(ClientError):
+                try:
                     await self.leader()
+                except ClientError as error:
+                    watch.failed(error)
+                else:
+                    watch.answered()
             elif watch.pause_s:
                 await asyncio.sleep(watch.pause_s)
 

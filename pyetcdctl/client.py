@@ -14,7 +14,6 @@ The whole of a request takes `total_timeout_s` at most; a long poll waits for ev
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pyetcdctl import answers, requests
@@ -139,14 +138,18 @@ class Client(Surface[Result, Member, list[Member], None]):
         recursive: bool = False,
         after_index: int | None = None,
         known: Result | None = None,
+        on_outage: Callable[[ClientError | None], None] | None = None,
     ) -> Iterator[Change]:
         """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
         or from now on, without gaps, for ever.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
-        Change that says how things are (see watching).
+        Change that says how things are (see watching). `on_outage` is told of each outage once, and
+        by None that it is over.
         """
-        watch = Watch(key, recursive=recursive, after_index=after_index, known=known)
+        watch = Watch(
+            key, recursive=recursive, after_index=after_index, known=known, on_outage=on_outage
+        )
         while True:
             request = watch.request()
             try:
@@ -157,8 +160,12 @@ class Client(Surface[Result, Member, list[Member], None]):
             if change is not None:
                 yield change
             elif watch.is_silent:
-                with suppress(ClientError):
+                try:
                     self.leader()
+                except ClientError as error:
+                    watch.failed(error)
+                else:
+                    watch.answered()
             elif watch.pause_s:
                 time.sleep(watch.pause_s)
 

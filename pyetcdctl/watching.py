@@ -21,12 +21,14 @@ Laws:
 * A question that has heard nothing for POLL_S is asked again, after a look round the endpoints for
   one that answers and knows a leader: a member that hangs, or is cut off, is left then. It goes on
   from the index of the head that began the silence, so that what happens elsewhere does not age it.
-* Whatever goes wrong is asked again, at most every second; any other no ends the watch.
+* Whatever goes wrong is asked again, at most every second; any other no ends the watch. What goes
+  wrong twice in a row is an outage, and so is silence when nobody answers that look; the head of
+  any answer ends it.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyetcdctl import arguments, requests
 from pyetcdctl.answers import Node, Result
@@ -40,6 +42,9 @@ from pyetcdctl.errors import (
     IndexBehind,
     KeyNotFound,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESYNC: Final = "resync"
 POLL_S: Final = 60.0
@@ -84,9 +89,10 @@ class Watch:
         recursive: bool,
         after_index: int | None = None,
         known: Result | None = None,
+        on_outage: Callable[[ClientError | None], None] | None = None,
     ) -> None:
         """`known`: what a reading of the key said, recursive if this is; in the place of
-        `after_index`.
+        `after_index`. `on_outage` is told why an outage is one, once, and by None that it is over.
         """
         if known is not None and after_index is not None:
             raise ValueError("known and after_index are given, but each says where to begin")
@@ -108,6 +114,8 @@ class Watch:
         # Why the subtree has to be read anew.
         self._trouble: ClientError | None = None
         self._backoff = Backoff()
+        self._on_outage = on_outage
+        self._failures = 0
 
     @property
     def pause_s(self) -> float:
@@ -125,6 +133,20 @@ class Watch:
 
     def _hear(self, index: int) -> None:
         self._heard = max(self._heard, index)
+        self.answered()
+
+    def answered(self) -> None:
+        """Somebody has answered."""
+        was_outage, self._failures = self._failures > 1, 0
+        if was_outage and self._on_outage is not None:
+            self._on_outage(None)
+
+    def failed(self, error: ClientError) -> None:
+        """Nobody has."""
+        if isinstance(error, PASSING):
+            self._failures += 1
+            if self._failures == 2 and self._on_outage is not None:
+                self._on_outage(error)
 
     def took(self, request: requests.Request, outcome: Result | ClientError) -> Change | None:
         """Take an answer; return what there is to tell. Raises what ends the watch.
@@ -134,9 +156,11 @@ class Watch:
         self.is_silent = request.waits and isinstance(outcome, DeadlineExceeded)
         if self.is_silent:
             self._index = self._heard
+            self._failures = max(1, self._failures)
             return None
         if isinstance(outcome, ClientError):
             return self._failed(request, outcome)
+        self.answered()
         if not request.waits:
             return self._read(outcome)
         if outcome.node.modified_index <= (self._index or 0):
@@ -150,12 +174,14 @@ class Watch:
         if isinstance(error, KeyNotFound) and not request.waits:
             return self._read(Result("get", Node(self._key), None, error.index))
         if isinstance(error, EventIndexCleared):
+            self.answered()
             self._trouble = error
             return None
         if isinstance(error, IndexBehind):
             self._trouble = error
         elif not isinstance(error, PASSING):
             raise error
+        self.failed(error)
         self._backoff.failed()
         return None
 

@@ -3,8 +3,9 @@
 Laws: first what differs is written, then every event behind the index of that copy, each once and
 in order (watching); after a gap what differs is written again. So a mirror that is begun anew goes
 on. What only the copy has is never removed unasked before the first event. TTLs are not copied: an
-expiry comes as an event. While the copy does not answer it is tried again; nothing is skipped. An
-original that has begun anew is a beginning as the first one: what is left of it may be the copy.
+expiry comes as an event. While one of the two does not answer it is tried again; nothing is
+skipped, and each outage and its end are said once. An original that has begun anew is a beginning
+as the first one: what is left of it may be the copy.
 """
 
 from __future__ import annotations
@@ -190,12 +191,15 @@ class _Copy:
         has_told = False
         while True:
             try:
-                return ask()
+                answer = ask()
             except _PASSING as error:
                 if not has_told:
-                    said = str(error).strip()
-                    output.err(f"the copy does not answer, it is tried again: {said}\n")
+                    _tell_outage("the copy", error)
                 has_told = True
+            else:
+                if has_told:
+                    _tell_outage("the copy", None)
+                return answer
             time.sleep(_PAUSE_S)
             self._find()
 
@@ -205,6 +209,13 @@ class _Copy:
             self._client.get("/")
         except ClientError:
             return
+
+
+def _tell_outage(whose: str, error: ClientError | None) -> None:
+    if error is None:
+        output.err(f"{whose} answers again\n")
+    else:
+        output.err(f"{whose} does not answer, it is tried again: {str(error).strip()}\n")
 
 
 def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet: bool) -> None:
@@ -220,7 +231,13 @@ def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet
 
     signal.signal(signal.SIGINT, end)
     try:
-        for change in source.watch(prefix, recursive=True, after_index=index):
+        changes = source.watch(
+            prefix,
+            recursive=True,
+            after_index=index,
+            on_outage=lambda error: _tell_outage("the original", error),
+        )
+        for change in changes:
             if change.index < at:
                 # Wiped, perhaps, and the copy is what is left.
                 output.err(f"the original has begun anew: index {change.index}, after {at}\n")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyetcdctl import Client
+from pyetcdctl import Client, ClientError, ClusterUnavailable, DeadlineExceeded
+from pyetcdctl.watching import Watch
 from tests.clients.reachable import KINDS, reachable
 from tests.clients.waiting import until
 from tests.oracle import Pyetcd, Server
@@ -112,6 +113,48 @@ def test_a_copy_that_was_away(client: Client, url: str, target: Server, place: s
                 "it has caught up",
                 deadline_s=60,
             )
+        until(lambda: "the copy answers again\n" in mirror.err, "it says so")
+        assert mirror.err.count("the copy does not answer") == 1
+
+
+def test_an_original_that_is_away(url: str, place: str) -> None:
+    """Goal: who looks at a mirror sees that the original is down, and that it is there again, once
+    each. Method: kill the original twice; the second time it comes back and stays quiet.
+    """
+    with (
+        reachable(Pyetcd) as original,
+        running(original.url, "mirror", "--prefix", place, original.url, url) as mirror,
+    ):
+        mirror.says("as of index")
+        for count in (1, 2):
+            original.kill()
+            away = "the original does not answer, it is tried again: client: etcd cluster is unav"
+            until(lambda a=away, n=count: mirror.err.count(a) == n, "it notices")  # type: ignore[misc]
+            original.start()
+            back = "the original answers again\n"
+            until(lambda b=back, n=count: mirror.err.count(b) == n, "it says so")  # type: ignore[misc]
+        assert mirror.err.count("\n") == 4
+
+
+def test_an_original_that_hangs() -> None:
+    """Goal: silence in which nobody answers is an outage, too. Method: the decision alone: a
+    question that stays open, and a look round the endpoints that fails; then a head.
+    """
+    told: list[ClientError | None] = []
+    watch = Watch("/", recursive=True, after_index=5, on_outage=told.append)
+    for _ in range(2):
+        assert watch.took(watch.request(), DeadlineExceeded()) is None
+        watch.answered()
+    assert told == []
+    trouble = ClusterUnavailable([])
+    for _ in range(2):
+        assert watch.took(watch.request(), DeadlineExceeded()) is None
+        watch.failed(trouble)
+    assert told == [trouble]
+    request = watch.request()
+    assert request.on_head is not None
+    request.on_head(6)
+    assert told == [trouble, None]
 
 
 def test_bad_input(url: str) -> None:

@@ -56,13 +56,15 @@ class Client(Surface[Result, Member, list[Member], None]):
         endpoints: Sequence[str] = DEFAULT,
         *,
         credentials: tuple[str, str] | None = None,
+        credentials_of_urls: bool = True,
         tls: TLS | None = None,
         timeout_s: float | None = TIMEOUT_S,
         total_timeout_s: float | None = TOTAL_TIMEOUT_S,
         on_request: Callable[[str, str, str | None], None] | None = None,
         luck: random.Random | None = None,
     ) -> None:
-        """`credentials`: user and password. `timeout_s`: for the head of one answer;
+        """`credentials`: user and password; without, those of an endpoint's URL are used, if
+        `credentials_of_urls` (which etcdctl does not do). `timeout_s`: for the head of one answer;
         `total_timeout_s`: for all endpoints together; None: without end. `on_request` is told
         method, URL and body of every request. Raises BadEndpoint, BadTLS and BadCredentials.
         """
@@ -71,7 +73,12 @@ class Client(Surface[Result, Member, list[Member], None]):
         self._ring = Ring(endpoints, luck)
         self._timeout_s = timeout_s
         self._total_timeout_s = total_timeout_s
-        self._transport = Transport(credentials=credentials, tls=tls, on_request=on_request)
+        self._transport = Transport(
+            credentials=credentials,
+            credentials_of_urls=credentials_of_urls,
+            tls=tls,
+            on_request=on_request,
+        )
         self._open = Transport(tls=tls)
 
     def __enter__(self) -> Client:

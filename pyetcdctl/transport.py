@@ -133,13 +133,16 @@ class Transport:
         self,
         *,
         credentials: tuple[str, str] | None = None,
+        credentials_of_urls: bool = True,
         tls: TLS,
         on_request: Callable[[str, str, str | None], None] | None = None,
     ) -> None:
-        """`on_request` is told method, URL and body of each request before it is sent. Raises
+        """`credentials_of_urls`: whether those of a URL are used if there are no others.
+        `on_request` is told method, URL and body of each request before it is sent. Raises
         BadCredentials.
         """
         self._authorization = dialling.basic(credentials) if credentials is not None else ""
+        self._credentials_of_urls = credentials_of_urls
         self._tls = tls
         self._on_request = on_request
         self._kept: dict[str, _Connection] = {}
@@ -201,6 +204,8 @@ class Transport:
         if self._on_request is not None:
             self._on_request(request.method, url, request.body)
         endpoint, target = dialling.split(url)
+        if not self._credentials_of_urls:
+            endpoint = endpoint._replace(credentials=None)
         key = f"{endpoint.scheme}://{endpoint.authority}"
         headers = COMMON_HEADERS | headers_of(request, endpoint, self._authorization)
         head_by = patience.head_by(request)

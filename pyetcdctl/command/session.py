@@ -86,6 +86,7 @@ class Session:
                 tls=self._tls(),
                 timeout_s=self.settings["timeout"] if self.settings["timeout"] > 0 else None,
                 total_timeout_s=self.settings["total-timeout"] if total_timeout else None,
+                credentials_of_urls=False,
                 on_request=self._print_curl if self.is_debug else None,
             )
         except ClientError as error:
@@ -184,6 +185,8 @@ class Session:
         if not name:
             return None
         user, given, password = name.partition(":")
+        if not user:
+            return None  # etcdctl sends nothing then
         return user, password if given else ask_password("Password: ")
 
     # -- commands about keys ------------------------------------------------------------------

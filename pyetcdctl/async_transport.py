@@ -155,7 +155,7 @@ class AsyncTransport:
 
     def _session(self, endpoint: Endpoint) -> aiohttp.ClientSession:
         """The one whose connections lead there: one for TCP, one for each Unix socket."""
-        path = endpoint.host_header if endpoint.scheme == "unix" else ""
+        path = endpoint.address if endpoint.scheme == "unix" else ""
         if path not in self._sessions:
             self._sessions[path] = aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(path, limit=0)
@@ -306,7 +306,7 @@ def _dial_failure(endpoint: Endpoint, error: aiohttp.ClientConnectorError) -> Di
     if isinstance(cause, socket.gaierror):
         failed = dialling.not_found(endpoint, cause)
     elif endpoint.scheme == "unix":
-        failed = DialFailed(f"dial unix {endpoint.host_header}: connect: {in_words(cause)}")
+        failed = DialFailed(f"dial unix {endpoint.address}: connect: {in_words(cause)}")
     else:
         failed = DialFailed(f"dial tcp {endpoint.address}: connect: {in_words(cause)}")
     is_proxy = isinstance(error, aiohttp.ClientProxyConnectionError)

@@ -160,7 +160,7 @@ def tune(sock: socket.socket) -> None:
 
 def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
     # unix://name:1 is the file "name:1" in the working directory, as etcd names its sockets.
-    path = endpoint.host_header
+    path = endpoint.address
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))

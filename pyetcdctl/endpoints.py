@@ -41,12 +41,15 @@ class Endpoint(NamedTuple):
     port: int | None
     path: str
     query: str
+    # Printed, never sent; with its escapes resolved.
+    fragment: str = ""
 
     @property
     def address(self) -> str:
-        """Host and port, as Go prints them."""
+        """Host and port, as Go prints and dials them; of a Unix socket that is the file's name."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = self.port if self.port is not None else 443 if self.scheme == "https" else 80
+        usual = 443 if self.scheme in ("https", "unixs") else 80
+        port = self.port if self.port is not None else usual
         return f"{host}:{port}"
 
     @property
@@ -74,17 +77,27 @@ class Endpoint(NamedTuple):
             )
         else:
             scheme, rest = "http", text if text.startswith("//") else f"//{text}"
-        rest, _, query = rest.partition("#")[0].partition("?")
+        rest, _, fragment = rest.partition("#")
+        rest, _, query = rest.partition("?")
         if not rest.startswith("//"):
             rest = f"//{rest}"
         authority, slash, path = rest[2:].partition("/")
         try:
             credentials, host, port = authority_of.parse(authority)
             authority_of.unescape(path)
+            fragment = authority_of.unescape(fragment)
         except ValueError as error:
             raise BadEndpoint(f"parse {go_quote(text)}: {error}") from None
         whole = f"{scheme}://{authority}{slash}{path}" + (f"?{query}" if query else "")
-        return Endpoint(whole, scheme, authority, credentials, host, port, f"{slash}{path}", query)
+        path = f"{slash}{path}"
+        endpoint = Endpoint(
+            whole, scheme, authority, credentials, host, port, path, query, fragment
+        )
+        return endpoint._replace(text=whole + endpoint._ending)
+
+    @property
+    def _ending(self) -> str:
+        return f"#{requests.escape_fragment(self.fragment)}" if self.fragment else ""
 
     def url(self, request: requests.Request) -> str:
         """The whole URL of a request to it."""
@@ -92,7 +105,8 @@ class Endpoint(NamedTuple):
         path = requests.clean(f"{prefix}/{request.path}") if prefix else request.path
         query = request.query or self.query
         target = requests.escape_path(path) + (f"?{query}" if query else "")
-        return f"{self.scheme}://{self.authority}{target}"
+        # Go forgets a colon without a port.
+        return f"{self.scheme}://{self.authority.removesuffix(':')}{target}{self._ending}"
 
 
 class Ring:

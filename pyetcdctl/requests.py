@@ -29,6 +29,7 @@ _UNRESERVED: Final = frozenset(
 )
 _VISIBLE: Final = frozenset(range(0x21, 0x7F))
 _PATH_SAFE: Final = _UNRESERVED | frozenset(b"$&+,/:;=@")
+_FRAGMENT_SAFE: Final = _PATH_SAFE | frozenset(b"?!()*")
 
 UINT64: Final = 1 << 64
 
@@ -80,6 +81,11 @@ def once(request: Request) -> Request:
 def escape_path(path: str) -> str:
     """Escape a path as Go's net/url does."""
     return _escape(path, _PATH_SAFE)
+
+
+def escape_fragment(fragment: str) -> str:
+    """Escape what is behind a `#` as Go's net/url does."""
+    return _escape(fragment, _FRAGMENT_SAFE)
 
 
 def escape_odd(target: str) -> str:

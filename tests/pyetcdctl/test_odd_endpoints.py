@@ -29,6 +29,9 @@ ENDPOINTS = [
     "http://%41:1",
     "unix://",
     "unix:///nobody/x",
+    "unix://nobody",
+    "unix://nobody:",
+    "unixs://nobody/x",
     "unix://nobody:1",
     "unixs://nobody:1",
     "http://0:1",
@@ -56,6 +59,10 @@ ENDPOINTS = [
     "http://u:p%zz@127.0.0.1:1",
     "http://127.0.0.1:1?x=1",
     "http://127.0.0.1:1#f",
+    "http://127.0.0.1:1/#f%20g h!*'[]\u00fc",
+    "http://127.0.0.1:1/#",
+    "http://127.0.0.1:1/#%zz",
+    "http://[::1]:/p",
     "http://127.0.0.1:1/a%zz",
     "http://127.0.0.1:1/a b",
     "http://a b:1",
@@ -120,6 +127,17 @@ def test_told_as_etcdctl_does(endpoints: str, tmp_path: Path) -> None:
     not connect to. Method: both, side by side; only what needs no name server.
     """
     assert said(PROGRAM, endpoints, tmp_path) == said((find_etcdctl(),), endpoints, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:1/#f%20g h!*'[]\u00fc", "http://127.0.0.1:", "unix://nobody:"]
+)
+def test_printed_as_etcdctl_does(endpoint: str, tmp_path: Path) -> None:
+    """Goal: --debug shows the same URLs. Method: as above."""
+    words = ("--debug", "--no-sync", "get", "/a")
+    etcdctl = (find_etcdctl(),)
+    ours = said(PROGRAM, endpoint, tmp_path, *words)
+    assert ours == said(etcdctl, endpoint, tmp_path, *words)
 
 
 @pytest.mark.parametrize("words", WORDS, ids=repr)

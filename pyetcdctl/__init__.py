@@ -36,6 +36,7 @@ from pyetcdctl.errors import (
     Refused,
     RootReadOnly,
     Unauthorized,
+    WrongLoop,
 )
 from pyetcdctl.tls import TLS
 from pyetcdctl.watching import RESYNC, Change
@@ -89,6 +90,7 @@ __all__ = [
     "Result",
     "RootReadOnly",
     "Unauthorized",
+    "WrongLoop",
 ]
 
 

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -25,6 +25,7 @@ from pyetcdctl.errors import (
     EndpointFailed,
     HeaderTimeout,
     ReadFailed,
+    WrongLoop,
     in_words,
 )
 from pyetcdctl.transport import (
@@ -68,6 +69,7 @@ class AsyncTransport:
         self._tls = tls
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._limits: set[asyncio.Timeout] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.is_closed = False
 
     @contextmanager
@@ -87,16 +89,21 @@ class AsyncTransport:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
         while self._sessions:
-            await self._sessions.popitem()[1].close()
+            with suppress(RuntimeError):  # their event loop has ended before
+                await self._sessions.popitem()[1].close()
 
     async def exchange(
         self, endpoint: Endpoint, request: Request, header_s: float | None
     ) -> Answer:
         """Send a request and read its answer, whose head has to come within `header_s` (None: at
-        some time), following redirections. Raises ClientClosed.
+        some time), following redirections. Raises ClientClosed and WrongLoop.
         """
         if self.is_closed:
             raise ClientClosed
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise WrongLoop
         try:
             return await self._followed(endpoint, request, header_s)
         except EndpointFailed:

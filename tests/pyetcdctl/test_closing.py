@@ -21,6 +21,7 @@ from pyetcdctl import (
     Lease,
     LeaseLost,
     Lock,
+    WrongLoop,
 )
 from tests.clients.waiting import until
 
@@ -217,3 +218,20 @@ def sockets() -> set[str]:
         with suppress(OSError):
             found.add(os.readlink(f"/proc/self/fd/{name}"))
     return {each for each in found if each.startswith("socket:")}
+
+
+def test_a_second_event_loop(url: str) -> None:
+    """Goal: a sentence of the errors' tree, and no bare RuntimeError. Method: use and close one
+    client in another asyncio.run() than the one it began in.
+    """
+    client = AsyncClient([url])
+
+    async def use() -> None:
+        await client.leader()
+
+    asyncio.run(use())
+    with pytest.raises(WrongLoop, match=r"make an AsyncClient in each$"):
+        asyncio.run(use())
+    asyncio.run(client.close())
+    with pytest.raises(ClientClosed):
+        asyncio.run(use())

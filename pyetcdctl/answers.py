@@ -13,6 +13,7 @@ import re
 from typing import Any, Final, NamedTuple, TypeVar
 
 from golang.json_scanner import scan
+from golang.times import rewritten
 from pyetcdctl import requests
 from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
 
@@ -141,6 +142,15 @@ def _index(value: Any, name: str) -> int:
     return index
 
 
+def _time(value: Any, name: str) -> str:
+    if value.get(name) is None:
+        return ""
+    try:
+        return rewritten(field(value, name, ""))
+    except ValueError:
+        raise BadAnswer(BadAnswer.INVALID) from None
+
+
 def result(body: bytes, index: int) -> Result:
     """Read the answer to a request for keys; `index` is its header's."""
     answer = load(body)
@@ -170,7 +180,7 @@ def _node(value: Any, *, is_top: bool = False) -> Node:
         _index(value, "createdIndex"),
         _index(value, "modifiedIndex"),
         field(value, "ttl", 0),
-        field(value, "expiration", ""),
+        _time(value, "expiration"),
     )
 
 

@@ -216,7 +216,7 @@ def _commands() -> Candidates:
 
 def _of_command(rest: list[str], typed: str, settings: dict[str, Any]) -> Candidates:
     if rest[0] in ("help", "h"):
-        return [*_commands(), ("--all", "")] if len(rest) == 1 else []
+        return _of_help(rest[1:])
     command = next((each for each in (*COMMANDS, *more.MORE) if each.name == rest[0]), None)
     if command is None:
         return []
@@ -232,6 +232,16 @@ def _of_command(rest: list[str], typed: str, settings: dict[str, Any]) -> Candid
         if group == "member" and name in ("remove", "update", "replace") and not words:
             return _members(settings, with_names=name == "replace")
     return _of_words(command, words, typed, settings)
+
+
+def _of_help(words: list[str]) -> Candidates:
+    named = [word for word in words if word != "--all"]
+    flag = [("--all", "what is new, too")] if named == words else []
+    if not named:
+        return [*_commands(), *flag]
+    found = next((each for each in (*COMMANDS, *more.MORE) if each.name == named[0]), None)
+    group = more.whole(found).group if found is not None and len(named) == 1 else ()
+    return [*((each.name, each.about) for each in group), *flag]
 
 
 def _of_words(

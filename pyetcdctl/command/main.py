@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from pyetcdctl.command import flags, helping, output
 from pyetcdctl.command.session import BAD_ARGUMENTS, INTERRUPTED, NO_HELP_TOPIC, Exit, Session
-from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLAG, Command
+from pyetcdctl.command.table import COMMANDS, GLOBAL, NAME, VERSION, VERSION_FLAG, Command, called
 from pyetcdctl.errors import in_words
 
 _NESTED_MAX: Final = 5000
@@ -134,7 +134,7 @@ def _help(words: list[str]) -> None:
             text = more.help_about(command, operands[1:], is_all=is_all)
         else:
             text = ""
-        output.out(text or helping.command(f"{NAME} {command.name}", command))
+        output.out(text or helping.command(called(command), command))
 
 
 def _help_flags(
@@ -150,26 +150,26 @@ def _help_flags(
 
 
 def _run(command: Command, words: list[str], settings: dict[str, Any]) -> None:
-    path = f"{NAME} {command.name}"
     if command.group:
-        _run_group(path, command, words, settings)
+        _run_group(command, words, settings)
     else:
-        _run_command(path, command, words, settings)
+        _run_command(called(command), command, words, settings)
 
 
-def _run_group(path: str, group: Command, words: list[str], settings: dict[str, Any]) -> None:
-    text = helping.group(path, group)
+def _run_group(group: Command, words: list[str], settings: dict[str, Any]) -> None:
+    text = helping.group(called(group), group)
     values, rest = _parsed(_GROUP, (), words, text)
     if values["help"] or not rest or not rest[0]:
         output.out(text)
     elif rest[0] in ("help", "h"):
-        _help_in_group(path, group, rest[1:], text)
+        _help_in_group(group, rest[1:], text)
     else:
         command = _found(group.group, rest[0])
-        _run_command(f"{path} {command.name}", command, rest[1:], settings)
+        _run_command(called(group, command), command, rest[1:], settings)
 
 
-def _help_in_group(path: str, group: Command, words: list[str], text: str) -> None:
+def _help_in_group(group: Command, words: list[str], text: str) -> None:
+    path = called(group)
     operands, _is_all = _help_flags(f"{path} help", (), words)
     if operands is None:
         return
@@ -179,7 +179,7 @@ def _help_in_group(path: str, group: Command, words: list[str], text: str) -> No
         output.out(text)
     else:
         command = _found(group.group, operands[0])
-        output.out(helping.command(f"{path} {command.name}", command))
+        output.out(helping.command(called(group, command), command))
 
 
 def _run_command(path: str, command: Command, words: list[str], settings: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pyetcdctl.command import helping
 from pyetcdctl.command.flags import BOOL, DURATION, INT, TEXT, Flag
-from pyetcdctl.command.table import COMMANDS, NAME, Command
+from pyetcdctl.command.table import COMMANDS, Command, called
 
 _TTL: Final = Flag(
     ("ttl",), INT, "seconds after which others go on if this one dies", default=10, shown="10"
@@ -208,13 +208,13 @@ def help_all() -> str:
 
 def help_about(command: Command, words: list[str], *, is_all: bool) -> str:
     """What `help command words` (`--all`) says if it says more than etcdctl; else ""."""
-    path = f"{NAME} {command.name}"
+    path = called(command)
     if is_all and not words:
         every = whole(command)
         return helping.group(path, every) if every.group else helping.command(path, every)
     for each in whole(command).group:
         if words and each.name == words[0] and each.is_new:
-            return helping.command(f"{path} {each.name}", each)
+            return helping.command(called(command, each), each)
     if command.is_new and command.group:
         return helping.group(path, command)
     return ""

@@ -13,6 +13,7 @@ from pyetcdctl.command.flags import BOOL, DURATION, INT, TEXT, TEXTS, Flag
 # What etcdctl says it is.
 VERSION: Final = "3.4.23"
 NAME: Final = "etcdctl"
+_NEW_NAME: Final = "pyetcdctl"
 ABOUT: Final = "A simple command line client for etcd."
 
 
@@ -32,6 +33,12 @@ class Command(NamedTuple):
     more_flags: tuple[Flag, ...] = ()
     # Run instead for `-o yaml` and `-o table`, where these are no matter of one key's answer.
     run_formatted: str = ""
+
+
+def called(*commands: Command) -> str:
+    """How help texts call a command, behind its group if it has one; what is new is ours alone."""
+    program = _NEW_NAME if any(command.is_new for command in commands) else NAME
+    return " ".join([program, *(command.name for command in commands)])
 
 
 GLOBAL: Final = (

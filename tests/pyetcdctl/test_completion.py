@@ -204,6 +204,15 @@ def test_everything_in_the_tables_is_offered() -> None:
             assert {f"--{f.name}" for f in sub.flags if len(f.name) > 1} <= given, path
 
 
+def test_help_is_completed() -> None:
+    """Goal: --all is offered where it is documented, and the commands of a group. Method: ask."""
+    for words in (["help"], ["help", "ls"], ["help", "member", "replace"]):
+        assert "--all" in {name for name, _ in completion.candidates([*words, ""])}
+    assert completion.candidates(["help", "ls", "--all", ""]) == []
+    members = [name for name, _ in completion.candidates(["help", "member", ""])]
+    assert members == ["list", "add", "remove", "update", "replace", "--all"]
+
+
 def test_nobody_there(shells: dict[str, str]) -> None:
     """Goal: a cluster that is away costs no more than its second, and says nothing. Method: an
     endpoint that refuses."""

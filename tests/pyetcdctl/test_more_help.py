@@ -34,6 +34,8 @@ def test_each_new_command_has_examples(words: tuple[str, ...]) -> None:
         or "     source <(" in said.out
         or ("     pyetcdctl set --ttl" in said.out)
     )
+    assert said.out.startswith(f"NAME:\n   pyetcdctl {' '.join(words)} - ")
+    assert f"USAGE:\n   pyetcdctl {' '.join(words)} " in said.out
     assert all(len(line) <= 100 for line in said.out.splitlines())
     assert run(NOWHERE, *words, "--help") == said
 

@@ -54,26 +54,31 @@ def get(session: Session) -> None:
     name = access.one_operand(session, _NAME)
     role = ask(client_of(session), "GET", f"{ROLES}/{name}", read=_role)
     lines = [f"Role: {role.name}", "KV Read:"]
-    lines += [f"\t{path}" for path in role.reads]
+    lines += [f"\t{path}" for path in role.reads or ()]
     lines.append("KV Write:")
-    lines += [f"\t{path}" for path in role.writes]
+    lines += [f"\t{path}" for path in role.writes or ()]
     output.out("".join(f"{line}\n" for line in lines))
 
 
 class _Role(NamedTuple):
-    """What a role is called, and which paths it may read and write."""
+    """What a role is called, and which paths it may read and write; None is not said, which is
+    not the same as none when etcdctl looks whether a role has changed.
+    """
 
     name: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    reads: tuple[str, ...] | None
+    writes: tuple[str, ...] | None
 
 
 def _role(body: bytes) -> _Role:
     answer = answers.load(body)
     permissions: dict[str, Any] = answers.field(answer, "permissions", {})
     rights: dict[str, Any] = answers.field(permissions, "kv", {})
-    name = answers.field(answer, "role", "")
-    return _Role(name, answers.texts(rights, "read"), answers.texts(rights, "write"))
+    reads, writes = (
+        None if rights.get(kind) is None else answers.texts(rights, kind)
+        for kind in ("read", "write")
+    )
+    return _Role(answers.field(answer, "role", ""), reads, writes)
 
 
 def remove(session: Session) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pyetcdctl import answers, requests
+from pyetcdctl import answers, requests, tls_errors
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
@@ -27,6 +27,7 @@ from pyetcdctl.errors import (
     HeaderTimeout,
     NoEndpoints,
     Refused,
+    TLSFailed,
 )
 from pyetcdctl.failover import Round
 from pyetcdctl.requests import Request
@@ -188,6 +189,11 @@ class Client(Surface[Result, Member, list[Member], None]):
             return self._open.exchange(endpoint, Request("GET", requests.HEALTH), patience).body
         except DeadlineExceeded:
             raise HeaderTimeout(endpoint.text) from None
+        except TLSFailed as error:
+            if str(error) != tls_errors.NOT_TLS:
+                raise
+            # etcdctl asks for this alone by a client of Go's that looks who is there instead.
+            raise TLSFailed("http: server gave HTTP response to HTTPS client") from None
 
     # -- any request --------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ _ALERTS: Final = {
     "certificate unknown": "unknown certificate",
     "certificate expired": "expired certificate",
 }
+NOT_TLS: Final = "tls: first record does not look like a TLS handshake"
 _UNKNOWN_AUTHORITY: Final = "certificate signed by unknown authority"
 # OpenSSL's numbers (openssl/x509_vfy.h).
 _VERIFICATION: Final = {
@@ -31,6 +32,7 @@ _VERIFICATION: Final = {
     19: _UNKNOWN_AUTHORITY,
     20: _UNKNOWN_AUTHORITY,
     21: _UNKNOWN_AUTHORITY,
+    26: "certificate specifies an incompatible key usage",
 }
 
 
@@ -55,7 +57,7 @@ def failure(error: OSError) -> EndpointFailed:
         alert = reason.partition("ALERT_")[2].lower().replace("_", " ")
         return TLSFailed(f"remote error: tls: {_ALERTS.get(alert, alert)}")
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-        return EndpointFailed("http: server gave HTTP response to HTTPS client")
+        return TLSFailed(NOT_TLS)
     return TLSFailed(f"tls: {(reason or str(error)).lower().replace('_', ' ')}")
 
 

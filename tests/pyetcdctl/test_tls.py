@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
+import socketserver
 import ssl
 import subprocess
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +19,7 @@ from pyetcdctl import TLS, Client, ClusterUnavailable
 from tests.clients.etcdctl import find_etcdctl
 from tests.oracle.process import RealEtcd, free_port
 from tests.pyetcdctl.answering import Reply, answering
-from tests.pyetcdctl.running import END_S, environment, run
+from tests.pyetcdctl.running import END_S, PROGRAM, environment, run
 from tests.pyetcdctl.test_both_clients import awaited, heard
 
 if TYPE_CHECKING:
@@ -112,6 +116,63 @@ def test_https_where_http_is_spoken(guarded: tuple[str, str, Path]) -> None:
     code, theirs = said_by_etcdctl(url, "--ca-file", authority)
     assert code == 4
     assert theirs == f"{UNAVAILABLE}EOF" or theirs.endswith("read: connection reset by peer")
+
+
+@contextlib.contextmanager
+def blunt() -> Iterator[str]:
+    """A server that speaks HTTP to whatever comes; its address."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1 << 16)
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer((HOST, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"{HOST}:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_https_where_another_tongue_is_spoken() -> None:
+    """Goal: an answer that is no TLS is told as by etcdctl, of a question and of a member's health.
+    Method: a server that speaks HTTP to whatever comes.
+    """
+    with blunt() as address:
+        url = f"https://{address}"
+        code, theirs = said_by_etcdctl(url)
+        assert (code, theirs) == (4, said_by_both(url, TLS()))
+        listed = json.dumps({"members": [{"id": "1", "name": "a", "clientURLs": [url]}]})
+        with answering(lambda _target, _headers: Reply(listed.encode())) as members:
+            words = ("--endpoints", members, "cluster-health")
+            outcomes = [
+                subprocess.run(
+                    [*program, *words], env=environment("", ETCDCTL_API="2"), capture_output=True
+                ).stdout
+                for program in (PROGRAM, (find_etcdctl(),))
+            ]
+        assert outcomes[0] == outcomes[1]
+
+
+def test_a_certificate_for_clients_alone(tmp_path: Path) -> None:
+    """Goal: a certificate for another use is named as etcdctl does. Method: one for clients."""
+    script = """
+    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=ca -days 2 -keyout ca.key -out ca.crt
+    openssl req -newkey rsa:2048 -nodes -subj /CN=us -keyout us.key -out us.csr
+    printf 'subjectAltName=IP:127.0.0.1\\nextendedKeyUsage=clientAuth\\n' > us.ext
+    openssl x509 -req -in us.csr -days 2 -CA ca.crt -CAkey ca.key -CAcreateserial -extfile us.ext \
+        -out us.crt
+    """
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "us.crt", tmp_path / "us.key")
+    authority = str(tmp_path / "ca.crt")
+    with answering(lambda _path, _headers: Reply(b"{}"), context) as url:
+        code, theirs = said_by_etcdctl(url, "--ca-file", authority)
+        assert (code, theirs) == (4, said_by_both(url, TLS(authority)))
 
 
 def without_names(directory: Path, authority: trustme.CA, common_name: str) -> trustme.LeafCert:

@@ -2,7 +2,7 @@
 
 etcd, etcdctl and flanneld are Go programs, and people and scripts know their words: `quoting` is
 %q, `json_scanner` is encoding/json's complaint about a text that is not JSON, `json_text` reads one
-as Go does, `regex` takes Go's regular expressions.
+as Go does, `times` are its instants, `regex` takes Go's regular expressions.
 
 Laws: pure; knows nothing of etcd, and imports nothing of this project: servers and clients, which
 share nothing else, stand on it.

@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from pyetcdctl.command import output
 from pyetcdctl.command.session import fail_plainly
-from pyetcdctl.command.watches import end_quietly_on_interrupt, events
 
 if TYPE_CHECKING:
     from pyetcdctl.answers import Result
-    from pyetcdctl.command.session import Session
 
 FIELDS: Final = ("time", "action", "key", "value", "prev", "index", "ttl")
 DEFAULT: Final = "{action} {key} {value}"
@@ -24,20 +22,11 @@ _PLACE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|\\[nt\\]")
 _PLAIN: Final = {"{{": "{", "}}": "}", "\\n": "\n", "\\t": "\t", "\\\\": "\\"}
 
 
-def watch(session: Session) -> None:
-    """Print the next event of a key, or all of them."""
-    form = session.flags["format"] or DEFAULT
-    if session.flags["timestamps"]:
-        form = "{time} " + form
+def form(wanted: str, *, timestamps: bool) -> str:
+    """The format that flags ask for; ends the run if it cannot be filled."""
+    form = ("{time} " if timestamps else "") + (wanted or DEFAULT)
     check(form)
-    if not session.operands:
-        session.client()
-        session.key()
-    end_quietly_on_interrupt()
-    for result in events(session, session.operands[0]):
-        output.out(line(form, result))
-        if not session.flags["forever"]:
-            return
+    return form
 
 
 def check(form: str) -> None:
@@ -48,6 +37,12 @@ def check(form: str) -> None:
         if found[1] is not None and found[1] not in FIELDS:
             allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
             fail_plainly(f'--format is "{form}": {found[0]} is none of {allowed}')
+
+
+def tell(form: str, result: Result) -> bool:
+    """Print an event, whatever it is."""
+    output.out(line(form, result))
+    return True
 
 
 def line(form: str, result: Result, *, now: datetime | None = None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyetcdctl import requests
@@ -18,7 +19,7 @@ from pyetcdctl.command.session import BAD_ARGUMENTS, SERVER_ERROR, Exit, fail
 from pyetcdctl.errors import ClientError, EmptyAnswer, in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pyetcdctl.answers import Result
     from pyetcdctl.client import Client
@@ -60,23 +61,29 @@ def _next(client: Client, request: requests.Request) -> Result:
 
 def watch(session: Session) -> None:
     """Print the next change of a key, or all of them."""
+    tell: Callable[[Result], bool] = partial(_tell, session)
     if session.flags["format"] or session.flags["timestamps"]:
         from pyetcdctl.command import event_lines
 
-        event_lines.watch(session)
-        return
+        form = event_lines.form(session.flags["format"], timestamps=session.flags["timestamps"])
+        tell = partial(event_lines.tell, form)
     if not session.operands:
         session.client()
         session.key()
     end_quietly_on_interrupt()
     for result in events(session, session.operands[0]):
-        if result.node.dir:
-            continue
-        if session.flags["recursive"]:
-            output.out(f"[{result.action}] {result.node.key}\n")
-        session.print(result)
-        if not session.flags["forever"]:
+        if tell(result) and not session.flags["forever"]:
             return
+
+
+def _tell(session: Session, result: Result) -> bool:
+    """Tell of a change as etcdctl does, which passes over directories."""
+    if result.node.dir:
+        return False
+    if session.flags["recursive"]:
+        output.out(f"[{result.action}] {result.node.key}\n")
+    session.print(result)
+    return True
 
 
 def exec_watch(session: Session) -> None:

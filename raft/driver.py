@@ -385,9 +385,9 @@ class Driver(Generic[ReplyT]):
     def _advance(self) -> None:
         self._news |= self._engine.following.resume()
         self._agree()
-        self._notice()
         if not self.writing.is_under_way:
-            self._proposing.hand_in(self.applied_index)
+            self._hand_in()
+        self._notice()
         self._engine.leading.send_appends()
         self._reads.advance(self.applied_index)
         self._send_out()
@@ -395,6 +395,11 @@ class Driver(Generic[ReplyT]):
             self._begin_sync()
         if self.sender is not None:
             self.sender.update()
+
+    def _hand_in(self) -> None:
+        if self._engine.is_leader:
+            self._notice()  # cluster time goes on from the log before anything is stamped
+        self._proposing.hand_in(self.applied_index)
 
     def _begin_sync(self) -> None:
         if not self._journal.pending:

@@ -221,17 +221,21 @@ def sockets() -> set[str]:
 
 
 def test_a_second_event_loop(url: str) -> None:
-    """Goal: a sentence of the errors' tree, and no bare RuntimeError. Method: use and close one
-    client in another asyncio.run() than the one it began in.
+    """Goal: a sentence of the errors' tree, and no bare RuntimeError. Method: use one
+    client in a second event loop while the first one goes on.
     """
     client = AsyncClient([url])
 
     async def use() -> None:
         await client.leader()
 
-    asyncio.run(use())
-    with pytest.raises(WrongLoop, match=r"make an AsyncClient in each$"):
-        asyncio.run(use())
-    asyncio.run(client.close())
-    with pytest.raises(ClientClosed):
-        asyncio.run(use())
+    with asyncio.Runner() as first:
+        first.run(use())
+        with (
+            asyncio.Runner() as second,
+            pytest.raises(WrongLoop, match=r"make an AsyncClient in each$"),
+        ):
+            second.run(use())
+        first.run(client.close())
+        with pytest.raises(ClientClosed):
+            first.run(use())

@@ -28,7 +28,7 @@ def is_json(text: str) -> bool:
     return True
 
 
-@settings(max_examples=1000, derandomize=True, database=None, deadline=None)
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
 @given(
     text=TEXTS, at=st.floats(0, 1), cut=st.integers(0, 3), put=st.text('{}[]:,"\\ue.-+10tn\x01é')
 )

@@ -12,7 +12,6 @@ import json
 import re
 from typing import Any, Final, NamedTuple, TypeVar
 
-from golang.json_scanner import scan
 from golang.times import rewritten
 from pyetcdctl import requests
 from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
@@ -98,6 +97,8 @@ def parsed(body: bytes) -> Any:
 
 def not_json(body: bytes) -> str:
     """Why a body is no JSON, as Go says it; nothing if it is."""
+    from golang.json_scanner import scan  # its tables take 2 ms, which every start would spend
+
     complaint = scan(body)
     return complaint.what if complaint else ""
 

@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
-
-from golang.json_scanner import scan
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,20 +36,16 @@ class BadJson(ValueError):
     """Not JSON; the message is Go's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+# No dataclass: importing those takes longer than all else that a command line needs of this.
+class Object(NamedTuple):
     """An object: names and values, in the order they are written."""
 
     members: tuple[tuple[str, Value], ...] = ()
 
     def named(self, name: str) -> Iterator[Value]:
-        """The values that Go would put into a field of that name: all of them, in order.
-
-        Names are compared without regard to case, in which the long s counts as an s and the
-        Kelvin sign as a k.
-        """
-        wanted = _folded(name)
-        return (value for key, value in self.members if _folded(key) == wanted)
+        """The values that Go would put into a field of that name: all of them, in order."""
+        wanted = folded(name)
+        return (value for key, value in self.members if folded(key) == wanted)
 
     def find(self, name: str) -> tuple[Value, bool]:
         """The last one of these, and whether there is one."""
@@ -81,6 +74,8 @@ def decode_first(text: bytes) -> Value:
 
 
 def _refusal(text: bytes) -> BadJson:
+    from golang.json_scanner import scan  # its tables take 2 ms, which every start would spend
+
     complaint = scan(text)
     return BadJson(complaint.what if complaint else _TOO_DEEP)
 
@@ -110,7 +105,10 @@ def _characters(text: bytes) -> str:
     return _ESCAPE.sub(lambda found: "\ufffd" if found["half"] else found[0], characters)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name as Go compares it with a field's: without regard to case, in which the long s counts
+    as an s and the Kelvin sign as a k.
+    """
     return name.replace("\u017f", "s").lower()
 
 

@@ -1,9 +1,10 @@
 """What the server answers, as values.
 
 Laws: nothing is taken for granted: what is no answer of an etcd is BadAnswer, also where etcdctl
-crashes (no node at all) or prints nothing (a node without a key). Names are matched exactly, but of
-members, which etcdctl reads with another decoder: in any case, and what a member does not say of
-itself is empty. A `ttl` of 0 and an `expiration` of "" mean that there is none.
+crashes (no node at all) or prints nothing (a node without a key), and names are matched exactly.
+What is said of members, users and roles etcdctl reads with another decoder, which takes names in
+any case and leaves empty what is not said (golang.structs). A `ttl` of 0 and an `expiration` of ""
+mean that there is none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import re
 from typing import Any, Final, NamedTuple, TypeVar
 
+from golang.json_text import BadJson
+from golang.structs import TEXT, List, Struct, unmarshal
 from golang.times import rewritten
 from pyetcdctl import requests
 from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
@@ -19,6 +22,12 @@ from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
 _T = TypeVar("_T")
 # An escape of one half of a surrogate pair, with or without the other.
 _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+_MEMBER: Final = Struct(
+    "client.Member",
+    {"id": TEXT, "name": TEXT, "peerURLs": List(TEXT), "clientURLs": List(TEXT)},
+)
+_MEMBERS: Final = Struct("struct { Members []client.Member }", {"Members": List(_MEMBER)})
 
 
 class Node(NamedTuple):
@@ -95,12 +104,12 @@ def parsed(body: bytes) -> Any:
     return document
 
 
-def not_json(body: bytes) -> str:
-    """Why a body is no JSON, as Go says it; nothing if it is."""
-    from golang.json_scanner import scan  # its tables take 2 ms, which every start would spend
-
-    complaint = scan(body)
-    return complaint.what if complaint else ""
+def unmarshalled(body: bytes, shape: Struct) -> Any:
+    """What Go makes of an answer that is not about keys; raises BadAnswer in its words."""
+    try:
+        return unmarshal(body, shape)
+    except BadJson as bad:
+        raise BadAnswer(str(bad)) from None
 
 
 def field(value: Any, name: str, default: _T) -> _T:
@@ -115,25 +124,6 @@ def field(value: Any, name: str, default: _T) -> _T:
     if type(found) is not type(default):
         raise BadAnswer(BadAnswer.INVALID)
     return found
-
-
-def fields(value: Any) -> dict[str, Any]:
-    """The fields of an object as Go's encoding/json takes them: their names are in small letters
-    here, and nothing is an object without any.
-    """
-    if value is None:
-        return {}
-    if type(value) is not dict:
-        raise BadAnswer(BadAnswer.INVALID)
-    return {name.lower(): found for name, found in value.items() if found is not None}
-
-
-def texts(value: Any, name: str) -> tuple[str, ...]:
-    """A field that is a list of texts."""
-    found: list[Any] = field(value, name, [])
-    if not all(type(text) is str for text in found):
-        raise BadAnswer(BadAnswer.INVALID)
-    return tuple(found)
 
 
 def _index(value: Any, name: str) -> int:
@@ -198,28 +188,14 @@ def error(body: bytes) -> EtcdError:
 
 def member(body: bytes) -> Member:
     """Read one member."""
-    return _member(_of_members(body))
+    return _member(unmarshalled(body, _MEMBER))
 
 
 def members(body: bytes) -> list[Member]:
     """Read the list of members."""
-    listed: list[Any] = field(fields(_of_members(body)), "members", [])
-    return [_member(value) for value in listed]
+    return [_member(said) for said in unmarshalled(body, _MEMBERS)["Members"] or ()]
 
 
-def _of_members(body: bytes) -> Any:
-    try:
-        return parsed(body)
-    except BadAnswer as error:
-        is_deep = str(error) == BadAnswer.TOO_DEEP
-        raise error if is_deep else BadAnswer(not_json(body) or BadAnswer.INVALID) from None
-
-
-def _member(value: Any) -> Member:
-    said = fields(value)
-    return Member(
-        field(said, "id", ""),
-        field(said, "name", ""),
-        texts(said, "peerurls"),
-        texts(said, "clienturls"),
-    )
+def _member(said: dict[str, Any]) -> Member:
+    peer_urls, client_urls = (tuple(said[name] or ()) for name in ("peerURLs", "clientURLs"))
+    return Member(said["id"], said["name"], peer_urls, client_urls)

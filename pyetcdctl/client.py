@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from golang.structs import TEXT, Struct
 from pyetcdctl import answers, requests, tls_errors
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
@@ -236,8 +237,10 @@ def plain_result(request: Request, answer: Answer, read: Callable[[bytes], Any])
         return read(answer.body)
     message = f"unexpected status code {answer.status}"
     if request.explained is None or answer.status in request.explained:
+        kind = "authError" if request.path.startswith(requests.AUTH) else "membersError"
         try:
-            message = answers.field(answers.fields(answers.parsed(answer.body)), "message", "")
-        except BadAnswer:
-            message = answers.not_json(answer.body) or message
+            shape = Struct(f"client.{kind}", {"message": TEXT})
+            message = answers.unmarshalled(answer.body, shape)["message"]
+        except BadAnswer as bad:
+            message = str(bad)
     raise Refused(message, answer.status)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pyetcdctl import answers, requests
+from golang.structs import TEXT, List, Pointer, Struct
+from pyetcdctl import requests
 from pyetcdctl.command.session import fail_plainly
 from pyetcdctl.errors import ClientError
 
@@ -23,6 +24,19 @@ _T = TypeVar("_T")
 USERS: Final = f"{requests.AUTH}/users"
 ROLES: Final = f"{requests.AUTH}/roles"
 ENABLE: Final = f"{requests.AUTH}/enable"
+
+_RIGHTS: Final = Struct("client.rwPermission", {"read": List(TEXT), "write": List(TEXT)})
+_PERMISSIONS: Final = Struct("client.Permissions", {"kv": _RIGHTS})
+ROLE: Final = Struct(
+    "client.Role",
+    {
+        "role": TEXT,
+        "permissions": _PERMISSIONS,
+        "grant": Pointer(_PERMISSIONS),
+        "revoke": Pointer(_PERMISSIONS),
+    },
+)
+"""A role as etcdctl reads it."""
 
 
 def no_operands(session: Session) -> None:
@@ -45,8 +59,8 @@ def client_of(session: Session) -> Client:
     return client
 
 
-def _json_if_any(body: bytes) -> Any:
-    return answers.load(body) if body.strip() else None
+def _unread(_body: bytes) -> Any:
+    """Nothing is read in most answers, whatever they are."""
 
 
 def ask(
@@ -55,10 +69,10 @@ def ask(
     path: str,
     content: Any = None,
     *,
-    read: Callable[[bytes], _T] = _json_if_any,
+    read: Callable[[bytes], _T] = _unread,
     succeeds: tuple[int, ...] | None = None,
 ) -> _T:
-    """Ask, and return what `read` makes of the answer's body. `succeeds`: the statuses of success,
+    """Ask, and return what `read` makes of the answer's body `succeeds`: the statuses of success,
     if they are not those of most such requests.
     """
     request = requests.plain(method, path, content)
@@ -67,9 +81,3 @@ def ask(
         return client.plain(request._replace(succeeds=succeeds or usual), read)  # type: ignore[no-any-return]
     except ClientError as error:
         fail_plainly(error)
-
-
-def names(value: Any, listed: str, name: str) -> list[str]:
-    """The names in a list of texts, or of objects that have one each."""
-    found: list[Any] = answers.field(value, listed, [])
-    return [one if type(one) is str else answers.field(one, name, "") for one in found]

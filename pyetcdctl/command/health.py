@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from golang.json_text import BadJson, Object, decode, kind
+from golang.json_text import BadJson
 from golang.quoting import go_quote
+from golang.structs import BOOL, TEXT, Struct, WrongType, unmarshal
 from pyetcdctl.command import output
 from pyetcdctl.command.session import NOT_HEALTHY, SERVER_ERROR, Exit, fail
 from pyetcdctl.command.watches import end_quietly_on_interrupt
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _PERIOD_S: Final = 10.0
 _LISTING_S: Final = 5.0
+
+_NOW: Final = Struct("struct { Health string }", {"Health": TEXT})
+_EARLIER: Final = Struct("struct { Health bool }", {"Health": BOOL})
 
 
 def cluster_health(session: Session) -> None:
@@ -86,20 +90,7 @@ def _check(client: Client, member: Member) -> bool:
 def _says_so(body: bytes) -> bool:
     """Whether it says "true", or true, which is what older servers do; raises BadJson in Go's words
     for what is neither one nor the other."""
-    document = decode(body)
-    if document is None:
-        return False
-    if not isinstance(document, Object):
-        given = kind(document)
-        raise BadJson(
-            f"json: cannot unmarshal {given} into Go value of type struct {{ Health bool }}"
-        )
-    said = [value for value in document.named("Health") if value is not None]
-    if all(isinstance(value, str) for value in said):
-        return said[-1:] == ["true"]
-    for value in said:
-        if not isinstance(value, bool):
-            raise BadJson(
-                f"json: cannot unmarshal {kind(value)} into Go struct field .Health of type bool"
-            )
-    return said[-1] is True
+    try:
+        return bool(unmarshal(body, _NOW)["Health"] == "true")
+    except WrongType:
+        return bool(unmarshal(body, _EARLIER)["Health"])

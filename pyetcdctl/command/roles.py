@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from golang.structs import List, Struct
 from pyetcdctl import answers, requests
 from pyetcdctl.command import access, output
 from pyetcdctl.command.access import ROLES, ask, client_of
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from pyetcdctl.command.session import Session
 
 _NAME: Final = "Please provide a role name"
+
+_ROLES: Final = Struct(
+    r'struct { Roles []client.Role "json:\"roles\"" }', {"roles": List(access.ROLE)}
+)
 
 
 def list_roles(session: Session) -> None:
@@ -28,7 +33,7 @@ def list_roles(session: Session) -> None:
 
 
 def _listed(body: bytes) -> list[str]:
-    return access.names(answers.load(body), "roles", "role")
+    return [role["role"] for role in answers.unmarshalled(body, _ROLES)["roles"] or ()]
 
 
 def add(session: Session) -> None:
@@ -36,7 +41,7 @@ def add(session: Session) -> None:
     name = access.one_operand(session, _NAME)
     client = client_of(session)
     try:
-        client.plain(requests.plain("GET", f"{ROLES}/{name}"), bytes)
+        client.plain(requests.plain("GET", f"{ROLES}/{name}"), _role)
     except ClientError:
         pass
     else:
@@ -53,32 +58,16 @@ def get(session: Session) -> None:
     """Print what a role may do."""
     name = access.one_operand(session, _NAME)
     role = ask(client_of(session), "GET", f"{ROLES}/{name}", read=_role)
-    lines = [f"Role: {role.name}", "KV Read:"]
-    lines += [f"\t{path}" for path in role.reads or ()]
+    rights = role["permissions"]["kv"]
+    lines = [f"Role: {role['role']}", "KV Read:"]
+    lines += [f"\t{path}" for path in rights["read"] or ()]
     lines.append("KV Write:")
-    lines += [f"\t{path}" for path in role.writes or ()]
+    lines += [f"\t{path}" for path in rights["write"] or ()]
     output.out("".join(f"{line}\n" for line in lines))
 
 
-class _Role(NamedTuple):
-    """What a role is called, and which paths it may read and write; None is not said, which is
-    not the same as none when etcdctl looks whether a role has changed.
-    """
-
-    name: str
-    reads: tuple[str, ...] | None
-    writes: tuple[str, ...] | None
-
-
-def _role(body: bytes) -> _Role:
-    answer = answers.load(body)
-    permissions: dict[str, Any] = answers.field(answer, "permissions", {})
-    rights: dict[str, Any] = answers.field(permissions, "kv", {})
-    reads, writes = (
-        None if rights.get(kind) is None else answers.texts(rights, kind)
-        for kind in ("read", "write")
-    )
-    return _Role(answers.field(answer, "role", ""), reads, writes)
+def _role(body: bytes) -> Any:
+    return answers.unmarshalled(body, access.ROLE)
 
 
 def remove(session: Session) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pyetcdctl.answers import not_json
 from tests.clients.etcdctl import etcdctl
 from tests.oracle import Server
 from tests.pyetcdctl.running import run
@@ -34,24 +33,3 @@ def test_as_etcdctl(server: Server, words: list[str]) -> None:
     theirs = etcdctl(server, *words, stdin="pw\n")
     ours = run(server.url, *words, stdin="pw\n")
     assert (ours.code, ours.out, ours.err) == (theirs.code, theirs.out, theirs.err)
-
-
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        ("404 page not found\n", "invalid character 'p' after top-level value"),
-        ("Method Not Allowed\n", "invalid character 'M' looking for beginning of value"),
-        ('"a" "b"', "invalid character '\"' after top-level value"),
-        ("'a'", "invalid character '\\'' looking for beginning of value"),
-        ("\u00e9", "invalid character '\u00c3' looking for beginning of value"),
-        ("\x00", "invalid character '\\x00' looking for beginning of value"),
-        ("", "unexpected end of JSON input"),
-        ('{"a": ', "unexpected end of JSON input"),
-        ("nope", "invalid character 'o' in literal null (expecting 'u')"),
-        ("{}", ""),
-        ("[" * 100_000 + "x", "invalid character '[' exceeded max depth"),
-    ],
-)
-def test_no_json(body: str, told: str) -> None:
-    """Goal: what a proxy says instead of an etcd is told as Go tells it. Method: a table."""
-    assert not_json(body.encode()) == told

@@ -20,13 +20,14 @@
         |-- DialFailed, ReadFailed, ConnectionEnded, HeaderTimeout,
             NoLeader, ServerFailed, BadRedirect, TLSFailed
 
-Laws: the text of each is what etcdctl 3.4 prints of it (contract/etcdctl.md, section 8).
+Laws: the text of each is what etcdctl 3.4 prints of it (contract/etcdctl.md, section 8). Pickle and
+copy give back the same, whatever its class is made from.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,14 @@ def in_words(error: OSError) -> str:
 
 class ClientError(Exception):
     """What all of them are."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by __init__, which wants the parts that the text was made from.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[ClientError], args: tuple[object, ...]) -> ClientError:
+    return kind.__new__(kind, *args)
 
 
 class EtcdError(ClientError):

@@ -168,6 +168,7 @@ class AsyncClient(
 
     async def answer(self, request: Request) -> Answer:
         """Make a request at the endpoints, one after the other."""
+        self._transport.check()
         total_s = request.total_s(self._total_timeout_s)
         try:
             async with asyncio.timeout(total_s) as limit:

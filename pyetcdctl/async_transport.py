@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import yarl
 
-from pyetcdctl import dialling, http1, tls_errors
+from pyetcdctl import dialling, forking, http1, tls_errors
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
@@ -70,7 +70,19 @@ class AsyncTransport:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._limits: set[asyncio.Timeout] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: object | None = None
         self.is_closed = False
+
+    def check(self) -> None:
+        """Raise ClientClosed, or WrongLoop: the connections are one loop's, in one process."""
+        if self.is_closed:
+            raise ClientClosed
+        if forking.is_another(self._process):
+            raise WrongLoop  # asyncio itself knows of no loop here
+        loop = asyncio.get_running_loop()
+        self._loop, self._process = self._loop or loop, forking.here()
+        if self._loop is not loop:
+            raise WrongLoop
 
     @contextmanager
     def heeding(self, limit: asyncio.Timeout) -> Iterator[None]:
@@ -84,6 +96,8 @@ class AsyncTransport:
     async def close(self) -> None:
         """Close the connections, for good."""
         self.is_closed = True
+        if forking.is_another(self._process):
+            return  # it is the parent's loop that knows them
         # aiohttp lets who waits for an answer wait for ever.
         for limit in self._limits:
             if not limit.expired():
@@ -96,14 +110,10 @@ class AsyncTransport:
         self, endpoint: Endpoint, request: Request, header_s: float | None
     ) -> Answer:
         """Send a request and read its answer, whose head has to come within `header_s` (None: at
-        some time), following redirections. Raises ClientClosed and WrongLoop.
+        some time), following redirections. Raises ClientClosed.
         """
-        if self.is_closed:
+        if self.is_closed:  # meanwhile
             raise ClientClosed
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise WrongLoop
         try:
             return await self._followed(endpoint, request, header_s)
         except EndpointFailed:
@@ -199,6 +209,7 @@ def _tracing() -> aiohttp.TraceConfig:
 def _tuned_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     sock = socket.socket(*address[:3])
     dialling.tune(sock)
+    forking.connected(sock)
     return sock
 
 

@@ -11,7 +11,7 @@
     |-- IndexBehind                the member has not come to the index that is known already
     |-- BadEndpoint, BadTLS, BadText, BadCredentials   the client was told nonsense
     |-- ClientClosed               the client was closed, before or meanwhile
-    |-- WrongLoop                  an AsyncClient was used in a second event loop
+    |-- WrongLoop                  an AsyncClient was used in a second event loop or process
     |-- NoEndpoints                the members publish no client URLs
     |-- DeadlineExceeded           the total time-out ran out
     |-- ClusterUnavailable         every endpoint failed; .errors says how each one did
@@ -180,11 +180,14 @@ class ClientClosed(ClientError):
 
 
 class WrongLoop(ClientError):
-    """An AsyncClient has connections in one event loop, and was used in another one."""
+    """An AsyncClient has connections in one event loop, and was used in another one, or in a child
+    of the process.
+    """
 
     def __init__(self) -> None:
         super().__init__(
-            "client: it was used in another event loop before: make an AsyncClient in each"
+            "client: it was used in another event loop or process before: "
+            "make an AsyncClient in each"
         )
 
 

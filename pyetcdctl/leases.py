@@ -15,6 +15,7 @@ Laws:
 * `on_lost` is called once, beside the program (Lease: in a thread of its own). A Lease that was
   lost is told by `check()` and at the end of its block.
 * Whoever ends it leaves the key to run out.
+* It is its process's: a child of a fork is told that it is lost, and ends nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ import asyncio
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
-from pyetcdctl import arguments, requests
+from pyetcdctl import arguments, forking, requests
 from pyetcdctl.errors import ClientClosed, ClientError, EtcdError, RaftFailed
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class LeaseLost(ClientError):
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key} is lost: {why}")
         self.key, self.why = key, why
+
+    @classmethod
+    def elsewhere(cls, key: str) -> Self:
+        """What a child is told of what its parent keeps."""
+        return cls(key, "another process keeps it")
 
 
 class NoTTL(ClientError):
@@ -77,9 +83,28 @@ class Keeping:
         self.key = key
         self.ttl = ttl
         self.next_s = alive_s + ttl / REFRESHES
-        self.lost: LeaseLost | None = None
+        self._lost: LeaseLost | None = None
+        self._process: object | None = None
         self._ends_s = alive_s + ttl
         self._trouble: ClientError | None = None
+
+    def begin(self) -> None:
+        """From now on this process keeps it."""
+        self._process = forking.here()
+
+    def end(self) -> None:
+        """Nobody keeps it any more."""
+        self._process = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether this is a child of the process that keeps it."""
+        return forking.is_another(self._process)
+
+    @property
+    def lost(self) -> LeaseLost | None:
+        """Why it is lost, as far as it was looked at; None while it is not."""
+        return LeaseLost.elsewhere(self.key) if self.is_elsewhere else self._lost
 
     def look_first(self) -> requests.Request:
         """What is asked before the first refresh of a key that somebody else has made."""
@@ -106,7 +131,7 @@ class Keeping:
         elif isinstance(outcome, ClientClosed) or (
             isinstance(outcome, EtcdError) and not isinstance(outcome, RaftFailed)
         ):
-            self.lost = LeaseLost(self.key, str(outcome))
+            self._lost = LeaseLost(self.key, str(outcome))
         else:
             self._trouble = outcome
             self.next_s = min(at_s + self.ttl / _RETRIES, self._ends_s)
@@ -114,9 +139,9 @@ class Keeping:
 
     def look(self, at_s: float) -> None:
         """See whether it has run out by now."""
-        if self.lost is None and at_s >= self._ends_s:
+        if self._lost is None and at_s >= self._ends_s:
             why = f"no refresh succeeded for {self.ttl} s"
-            self.lost = LeaseLost(
+            self._lost = LeaseLost(
                 self.key, f"{why} ({str(self._trouble).strip()})" if self._trouble else why
             )
 
@@ -183,11 +208,15 @@ class Lease:
                 self._client.close()
                 raise
             self._keeping.took(outcome, sent_s=sent_s, at_s=now_s())
+        self._keeping.begin()
         self._thread.start()
 
     def close(self) -> None:
         """Refresh it no more."""
+        if self._keeping.is_elsewhere:
+            return
         self._is_ended = True
+        self._keeping.end()
         self._client.close()  # wakes the thread, and ends a refresh that is waited for
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -279,10 +308,14 @@ class AsyncLease:
             sent_s = now_s()
             outcome = await self._client.keys(self._keeping.request())
             self._keeping.took(outcome, sent_s=sent_s, at_s=now_s())
+        self._keeping.begin()
         self._task = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
         """Refresh it no more."""
+        if self._keeping.is_elsewhere:
+            return
+        self._keeping.end()
         task, self._task = self._task, None
         if task is not None and not task.done():
             task.cancel()

@@ -18,6 +18,7 @@ Laws:
   servers hang.
 * On the way out the key is removed. If nobody answers, it runs out by its TTL; also if the client
   was closed before, which the release says by ClientClosed.
+* It is its process's: a child of a fork is told that it is lost, and gives nothing back.
 * `index` grows from holder to holder: what the lock protects can refuse a smaller one.
 * Keys in the directory whose names are not numbers do not count.
 """
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING, Final
 from pyetcdctl import requests
 from pyetcdctl.errors import ClientClosed, ClientError, EtcdError
 from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
-from pyetcdctl.turn import LockLost, Turn, as_lock, own_name
+from pyetcdctl.turn import LockLost, Turn, as_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -47,6 +48,8 @@ TTL_S: Final = 10
 _REMOVALS_MAX: Final = 3
 LEAVING_S: Final = 2.0
 """How long somebody who is in a hurry tries to give a lock back."""
+_OF_NO_USE: Final = (ClientClosed, LockLost)
+"""What giving back raises when there is nobody to be told, or nothing to give."""
 
 
 class Lock:
@@ -69,7 +72,7 @@ class Lock:
         lock is ours; what it raises ends the waiting.
         """
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
-        self._value = own_name() if value is None else value
+        self._value = value
         self._client = client
         self._asking = client.twin()
         self._on_lost, self._on_outage = on_lost, on_outage
@@ -108,7 +111,7 @@ class Lock:
         _: TracebackType | None,
     ) -> None:
         lost = self.lost
-        with suppress(*((ClientClosed,) if kind is not None or lost is not None else ())):
+        with suppress(*(_OF_NO_USE if kind is not None or lost is not None else ())):
             self.release()
         if kind is None and lost is not None:
             raise lost
@@ -123,7 +126,7 @@ class Lock:
             while not turn.is_first or self._is_lost(turn):
                 self._step(turn)
         except BaseException:
-            with suppress(ClientClosed):
+            with suppress(*_OF_NO_USE):
                 self.release(within_s=LEAVING_S)
             raise
 
@@ -132,8 +135,7 @@ class Lock:
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.close()
-        key = self._turn.key
-        self._turn.lose()
+        key = self._turn.give_up()
         asking, self._asking = self._asking, self._client.twin()
         try:
             if key is not None:
@@ -144,9 +146,8 @@ class Lock:
     def _is_lost(self, turn: Turn) -> bool:
         if self._lease is None or self._lease.lost is None:
             return False
-        if turn.key is not None:
-            _remove(self._asking, turn.key, LEAVING_S)
-        turn.lose()
+        if (key := turn.give_up()) is not None:
+            _remove(self._asking, key, LEAVING_S)
         self._keep(None, 0.0)
         return True
 
@@ -205,7 +206,7 @@ class AsyncLock:
     ) -> None:
         """As Lock's. With `on_lost` the block is not cancelled."""
         self._key, self._ttl, self._wait_s = key, ttl, wait_s
-        self._value = own_name() if value is None else value
+        self._value = value
         self._asking = client.twin()
         self._on_lost, self._on_outage = on_lost, on_outage
         self._lease: AsyncLease | None = None
@@ -248,7 +249,7 @@ class AsyncLock:
         lost, block, self._block = self.lost, self._block, None
         is_ours = self._has_cancelled and block is not None and block.uncancel() == 0
         is_cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
-        with suppress(*((ClientClosed,) if kind is not None or lost is not None else ())):
+        with suppress(*(_OF_NO_USE if kind is not None or lost is not None else ())):
             await self.release(within_s=LEAVING_S if is_cancelled else None)
         if is_cancelled and is_ours:
             raise lost or asyncio.CancelledError from None
@@ -265,7 +266,7 @@ class AsyncLock:
             while not turn.is_first or await self._is_lost(turn):
                 await self._step(turn)
         except BaseException:
-            with suppress(ClientClosed):
+            with suppress(*_OF_NO_USE):
                 await self.release(within_s=LEAVING_S)
             raise
 
@@ -274,17 +275,15 @@ class AsyncLock:
         lease, self._lease = self._lease, None
         if lease is not None:
             await lease.close()
-        key = self._turn.key
-        self._turn.lose()
+        key = self._turn.give_up()
         if key is not None:
             await _remove_async(self._asking, key, within_s)
 
     async def _is_lost(self, turn: Turn) -> bool:
         if self._lease is None or self._lease.lost is None:
             return False
-        if turn.key is not None:
-            await _remove_async(self._asking, turn.key, LEAVING_S)
-        turn.lose()
+        if (key := turn.give_up()) is not None:
+            await _remove_async(self._asking, key, LEAVING_S)
         await self._keep(None, 0.0)
         return True
 

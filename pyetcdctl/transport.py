@@ -13,7 +13,7 @@ import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyetcdctl import dialling, http1, requests
+from pyetcdctl import dialling, forking, http1, requests
 from pyetcdctl.endpoints import Endpoint, has_scheme
 from pyetcdctl.errors import (
     BadAnswer,
@@ -150,17 +150,18 @@ class Transport:
         # Not the transports themselves: who asked for one may forget it.
         self._fresh: set[weakref.ref[Transport]] = set()
         self._on_close: Callable[[], None] | None = None
+        self._process: object | None = None
         self._is_closed = False
 
     def fresh(self, on_close: Callable[[], None] | None = None) -> Transport:
         """One like it, with connections of its own, that is closed with it; `on_close` is called
-        when it is.
+        when it is, but not in a child of this process: who waits for that is not there.
         """
         import copy
 
         other = copy.copy(self)
         other._kept, other._asked, other._fresh = {}, set(), set()
-        other._on_close = on_close
+        other._on_close, other._process = on_close, forking.here()
         self._fresh.add(weakref.ref(other, self._fresh.discard))
         if self._is_closed:  # another thread closes it just now
             other.close()
@@ -177,7 +178,7 @@ class Transport:
         for reference in [*self._fresh]:
             if (other := reference()) is not None:
                 other.close()
-        if self._on_close is not None:
+        if self._on_close is not None and not forking.is_another(self._process):
             self._on_close()
 
     def exchange(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
@@ -284,6 +285,7 @@ class _Connection:
     """One connection, for one request after the other."""
 
     def __init__(self, line: dialling.Line) -> None:
+        forking.connected(line.socket)
         self._socket = _TimedSocket(line.socket)
         self._reader = http1.Reader(self._socket.receive)
         self._line = line
@@ -291,7 +293,11 @@ class _Connection:
 
     @property
     def is_over(self) -> bool:
-        """Whether the other side has ended it, or says something nobody asked for."""
+        """Whether the other side has ended it, or says something nobody asked for; a fork ends it
+        as well.
+        """
+        if self._line.socket.fileno() < 0:
+            return True
         poll = select.poll()
         poll.register(self._line.socket, select.POLLIN)
         return bool(poll.poll(0))

@@ -2,7 +2,8 @@
 
 Laws: see locking. Nobody is first but by a listing that a quorum has answered; what makes queueing
 impossible is raised, everything else is asked again, and is an outage from the second time on until
-the place in the queue is there, or seen, again. Nobody gives up before having looked, for which
+the place in the queue is there, or seen, again. A place is its process's: a child of a fork is told
+that it has none, and removes nothing. Nobody gives up before having looked, for which
 there are _LOOK_S at least; whoever has looked gives up on time.
 """
 
@@ -13,7 +14,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyetcdctl import arguments, requests
+from pyetcdctl import arguments, forking, requests
 from pyetcdctl.backoff import Backoff
 from pyetcdctl.errors import (
     PASSING,
@@ -56,14 +57,15 @@ class Turn:
     def __init__(
         self,
         directory: str,
-        value: str,
+        value: str | None,
         ttl: int,
         on_outage: Callable[[ClientError], object] | None = None,
         wait_s: float | None = None,
     ) -> None:
         """`on_outage` is told of each outage once; what it raises comes out of `took`. `wait_s`:
-        LockTimeout so long after now.
+        LockTimeout so long after now. `value`: by default own_name().
         """
+        value = own_name() if value is None else value
         arguments.text("key", directory)
         arguments.text("value", value)
         arguments.ttl(ttl)
@@ -82,6 +84,7 @@ class Turn:
         self.key: str | None = None
         self.index = 0
         self.is_first = False
+        self._process = forking.here()
 
     @property
     def pause_s(self) -> float:
@@ -118,6 +121,16 @@ class Turn:
     def lose(self) -> None:
         """The key is not ours any more: queue again."""
         self.key, self._front, self.is_first = None, None, False
+
+    def give_up(self) -> str | None:
+        """Have no place any more: the key that was ours is to be removed. Raises LockLost if it is
+        another process's.
+        """
+        key = self.key
+        self.lose()
+        if key is not None and forking.is_another(self._process):
+            raise LockLost.elsewhere(key)
+        return key
 
     def took(self, request: requests.Request, outcome: Result | ClientError) -> None:
         """Take an answer. Raises what makes queueing impossible."""

@@ -83,6 +83,13 @@ class Member(NamedTuple):
     client_urls: tuple[str, ...]
 
 
+def _refuse_constant(word: str) -> None:
+    raise ValueError(word)  # NaN and Infinity, which JSON does not know
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 def load(body: bytes) -> Any:
     """Read JSON; BadAnswer if it is none, or nothing."""
     if not body.strip():
@@ -93,7 +100,7 @@ def load(body: bytes) -> Any:
 def parsed(body: bytes) -> Any:
     """Read JSON as Go does: what is no UTF-8 and no whole character becomes U+FFFD."""
     try:
-        document = json.loads(body.decode("utf-8", "replace"))
+        document = _DECODER.decode(body.decode("utf-8", "replace"))
         if _HALF.search(body):
             text = json.dumps(document, ensure_ascii=False)
             document = json.loads(re.sub("[\ud800-\udfff]", "\ufffd", text))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import yarl
 
-from pyetcdctl import dialling, forking, http1, tls_errors
+from pyetcdctl import dialling, forking, gzipped, http1, tls_errors
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
@@ -265,7 +265,7 @@ def _check(endpoint: Endpoint) -> None:
 
 
 async def _read(request: Request, response: aiohttp.ClientResponse, bytes_max: int) -> Answer:
-    index = index_of(response.headers.get("X-Etcd-Index"))
+    index, odd_index = index_of(response.headers.get("X-Etcd-Index"))
     heed_head(request, response.status, index)
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -273,7 +273,8 @@ async def _read(request: Request, response: aiohttp.ClientResponse, bytes_max: i
         if len(body) > bytes_max:
             raise BadAnswer(f"client: the answer is larger than {bytes_max} bytes")
     location = response.headers.get("Location")
-    return Answer(response.status, index, bytes(body), location)
+    whole = gzipped.unpacked(bytes(body), response.headers.get("Content-Encoding"), bytes_max)
+    return Answer(response.status, index, whole, location, odd_index)
 
 
 def _url(endpoint: Endpoint, target: str) -> yarl.URL:
@@ -305,7 +306,7 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(error, aiohttp.ClientOSError):
         return ReadFailed(f"read: {in_words(error)}")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return EndpointFailed(f"{error.status} {error.message}")
+        return EndpointFailed(error.message or "unknown status code")
     if isinstance(error, aiohttp.ClientResponseError):
         return http1.broken(" ".join(error.message.split()))
     return http1.broken(error)

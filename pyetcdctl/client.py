@@ -227,7 +227,10 @@ class Client(Surface[Result, Member, list[Member], None]):
 def keys_result(answer: Answer) -> Result:
     """Read an answer about keys."""
     if answer.status in (200, 201):
-        return answers.result(answer.body, answer.index)
+        result = answers.result(answer.body, answer.index)
+        if answer.odd_index:
+            raise BadAnswer(answer.odd_index)
+        return result
     raise answers.error(answer.body)
 
 

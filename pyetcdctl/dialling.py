@@ -353,7 +353,8 @@ def _tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Endpoint, deadline: 
     except OSError as error:
         sock.close()
         raise broken(error, sock) from None
-    status = answer.split(b"\r\n", 1)[0].split(b" ", 2)
-    if len(status) < 2 or status[1] != b"200":
+    _, _, status = answer.partition(b"\r\n")[0].partition(b" ")
+    number, _, reason = status.decode("utf-8", "surrogateescape").lstrip(" ").partition(" ")
+    if number != "200":
         sock.close()
-        raise EndpointFailed(b" ".join(status[1:]).decode("latin-1") or "EOF")
+        raise EndpointFailed(reason or "unknown status code")

@@ -13,7 +13,8 @@ import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyetcdctl import dialling, forking, http1, requests
+from golang.quoting import go_quote
+from pyetcdctl import dialling, forking, gzipped, http1, requests
 from pyetcdctl.endpoints import Endpoint, has_scheme
 from pyetcdctl.errors import (
     BadAnswer,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 # More than any answer of a server whose keys fit into its memory comfortably.
 BODY_BYTES_MAX: Final = 1 << 30
 REDIRECTS_MAX: Final = 10
-_PIECE_BYTES: Final = 1 << 16
 _INDEX_DIGITS_MAX: Final = 20
+_PIECE_BYTES: Final = 1 << 16
 
 
 class Answer(NamedTuple):
@@ -48,9 +49,11 @@ class Answer(NamedTuple):
     index: int  # type: ignore[assignment]
     body: bytes
     location: str | None = None
+    # Why the index is 0, in Go's words, if the header says something else than an index.
+    odd_index: str = ""
 
 
-COMMON_HEADERS: Final = {"User-Agent": "pyetcdctl", "Accept-Encoding": "identity"}
+COMMON_HEADERS: Final = {"User-Agent": "pyetcdctl", "Accept-Encoding": gzipped.ACCEPTED}
 
 
 def headers_of(request: Request, endpoint: Endpoint, authorization: str) -> dict[str, str]:
@@ -80,13 +83,16 @@ def redirection(answer: Answer) -> str:
     return answer.location
 
 
-def index_of(header: str | None) -> int:
-    """What an X-Etcd-Index says, 0 if that is no index."""
-    is_number = header and header.isascii() and header.isdecimal()
-    if not header or not is_number or len(header) > _INDEX_DIGITS_MAX:
-        return 0
-    index = int(header)
-    return index if index < requests.UINT64 else 0
+def index_of(header: str | None) -> tuple[int, str]:
+    """What an X-Etcd-Index says; 0 if that is no index, and why it is none."""
+    if not header:
+        return 0, ""
+    if not (header.isascii() and header.isdecimal()):
+        return 0, f"strconv.ParseUint: parsing {go_quote(header)}: invalid syntax"
+    digits = header.lstrip("0")
+    if len(digits) > _INDEX_DIGITS_MAX or int(digits or "0") >= requests.UINT64:
+        return 0, f"strconv.ParseUint: parsing {go_quote(header)}: value out of range"
+    return int(digits or "0"), ""
 
 
 def heed_head(request: Request, status: int, index: int) -> None:
@@ -339,7 +345,7 @@ class _Connection:
             raise dialling.broken(error, self._line.socket) from None
         if head is None:
             raise _Stale
-        heed_head(request, head.status, index_of(head.get("x-etcd-index")))
+        heed_head(request, head.status, index_of(head.get("x-etcd-index"))[0])
         return self._read(head, deadline)
 
     def _read(self, head: http1.Head, deadline: float | None) -> Answer:
@@ -358,9 +364,9 @@ class _Connection:
             raise dialling.broken(error, self._line.socket) from None
         if head.is_last or self._reader.has_more:
             self.close()
-        return Answer(
-            head.status, index_of(head.get("x-etcd-index")), bytes(body), head.get("location")
-        )
+        whole = gzipped.unpacked(bytes(body), head.get("content-encoding"), BODY_BYTES_MAX)
+        index, odd_index = index_of(head.get("x-etcd-index"))
+        return Answer(head.status, index, whole, head.get("location"), odd_index)
 
 
 class _TimedSocket:

@@ -22,6 +22,7 @@ class Reply(NamedTuple):
     location: str = ""
     # Bytes that are announced, and never come.
     missing: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @contextlib.contextmanager
@@ -42,6 +43,8 @@ def answering(
             self.send_response(reply.status)
             if reply.index is not None:
                 self.send_header("X-Etcd-Index", str(reply.index))
+            for name, value in reply.headers:
+                self.send_header(name, value)
             if reply.location:
                 self.send_header("Location", f"http://{self.headers['Host']}{reply.location}")
             self.send_header("Content-Length", str(len(reply.body) + reply.missing))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
 
-from pyetcdctl import BadAnswer, Client
+from pyetcdctl import BadAnswer, Client, ClusterUnavailable
 from tests.pyetcdctl.answering import Reply, answering
 from tests.pyetcdctl.running import run
 from tests.pyetcdctl.test_both_clients import Question, awaited, heard
@@ -35,7 +36,11 @@ NO_RESULTS = [
     '{"node": {"key": "/a", "ttl": true}}',
     '{"action": 5, "node": {"key": "/a"}}',
     '{"node": {"key": "/a"}, "prevNode": []}',
+    '{"node": {"key": "/a"}, "more": NaN}',
+    '{"node": {"key": "/a"}, "more": -Infinity}',
 ]
+PLAIN = b'{"action":"get","node":{"key":"/a","value":"v"}}'
+PACKED = gzip.compress(PLAIN, mtime=0)
 DEEP = "[" * 200_000
 KEYS: dict[str, Question] = {
     "get": lambda c: c.get("/a"),
@@ -61,6 +66,42 @@ def test_an_answer_without_a_node(body: str) -> None:
     with answering(lambda _path, _headers: Reply(body.encode())) as url:
         done = run(url, "--no-sync", "set", "/a", "v")
         assert (done.code, done.out, done.err) == (4, "", f"Error:  {INVALID}\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "kind", "told"),
+    [
+        (PLAIN, ("Content-Encoding", "gzip"), ClusterUnavailable, "gzip: invalid header"),
+        (PACKED[:-1], ("Content-Encoding", "gzip"), ClusterUnavailable, "EOF"),
+        (PACKED[:-20], ("Content-Encoding", "GZip"), ClusterUnavailable, "EOF"),
+        (PLAIN, ("X-Etcd-Index", "abc"), BadAnswer, 'strconv.ParseUint: parsing "abc": invalid'),
+        (PLAIN, ("X-Etcd-Index", "9" * 5000), BadAnswer, '9": value out of range'),
+    ],
+    ids=("plain", "cut in the check", "cut", "a word", "a long number"),
+)
+def test_headers_that_say_something_else(
+    body: bytes, header: tuple[str, str], kind: type, told: str
+) -> None:
+    """Goal: both clients refuse what etcdctl refuses (tests/etcdctl/test_odd_answers.py), and read
+    what it reads. Method: a server that says so; the same body with nothing wrong about it.
+    """
+    reply = Reply(body, index=None, headers=(header,))
+    with answering(lambda _path, _headers: reply) as url:
+        for said in (heard(KEYS["get"], url), awaited(KEYS["get"], url)):
+            assert isinstance(said, tuple)
+            assert said[0] is kind
+            assert told in said[1]
+    reply = Reply(PACKED, headers=(("Content-Encoding", "GZIP"),))
+    with answering(lambda _path, _headers: reply) as url:
+        assert heard(KEYS["get"], url) == awaited(KEYS["get"], url) != INVALID
+
+
+def test_what_unpacks_to_too_much() -> None:
+    """Goal: a small answer does not fill the memory. Method: a hundred times what is allowed."""
+    reply = Reply(gzip.compress(b" " * 100_000), headers=(("Content-Encoding", "gzip"),))
+    with answering(lambda _path, _headers: reply) as url:
+        said = awaited(KEYS["get"], url, answer_bytes_max=1000)
+    assert said == (BadAnswer, "client: the answer is larger than 1000 bytes")
 
 
 def test_half_a_surrogate_pair() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import socketserver
 import subprocess
 import threading
 from contextlib import suppress
@@ -13,8 +15,10 @@ import pytest
 
 from tests.clients.etcdctl import find_etcdctl
 from tests.pyetcdctl.running import END_S, PROGRAM, environment
+from tests.pyetcdctl.test_both_clients import awaited, heard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ENDPOINTS = [
@@ -91,6 +95,7 @@ ENDPOINTS = [
 ]
 PROXIES = ["ftp://127.0.0.1:1", "%zz", "http://a:x", "//127.0.0.1:1"]
 NOWHERE = "http://192.0.2.1:1"
+HTTPS_NOWHERE = "https://192.0.2.1:1"
 WORDS = [
     ["", "get", "/a"],
     ["help", ""],
@@ -189,3 +194,46 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     assert outcomes[0] == outcomes[1]
     half = len(asked) // 2
     assert asked[:half] == asked[half:]
+
+
+@contextlib.contextmanager
+def proxy(answer: bytes) -> Iterator[str]:
+    """A server that answers so to whatever it is asked first, and ends the connection."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1 << 16)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["502 Bad Gateway", "407 Who are you?", "500  two  spaces", "204 Nothing", "502", "200 OK"],
+)
+def test_a_proxy_that_leads_nowhere(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: what a proxy says instead of leading on is told as by etcdctl, by both clients as well.
+    Method: proxies that answer so and hang up.
+    """
+    with proxy(f"HTTP/1.1 {answer}\r\n\r\n".encode()) as place:
+        more = {"https_proxy": f"http://{place}"}
+        ours, theirs = (
+            said(program, HTTPS_NOWHERE, tmp_path, "--no-sync", "get", "/a", **more)
+            for program in (PROGRAM, (find_etcdctl(),))
+        )
+        assert ours == theirs
+        monkeypatch.setenv("https_proxy", more["https_proxy"])
+        for ask in (heard, awaited):
+            told = ask(lambda client: client.get("/a"), HTTPS_NOWHERE)
+            assert isinstance(told, tuple)
+            assert f"Error:  {told[1]}" in theirs[2]

@@ -108,7 +108,7 @@ class AsyncClient(
 
     @property
     def endpoints(self) -> list[str]:
-        """The base URLs in the order they are tried."""
+        """The base URLs in the order they are tried, without passwords."""
         return self._ring.texts
 
     async def sync(self) -> None:

@@ -66,13 +66,15 @@ class Client(Surface[Result, Member, list[Member], None]):
         luck: random.Random | None = None,
     ) -> None:
         """`credentials`: user and password; without, those of an endpoint's URL are used, if
-        `credentials_of_urls` (which etcdctl does not do). `timeout_s`: for the head of one answer;
+        `credentials_of_urls` (which etcdctl does not do: there they are only text, and are shown).
+        `timeout_s`: for the head of one answer;
         `total_timeout_s`: for all endpoints together; None: without end. `on_request` is told
         method, URL and body of every request. Raises BadEndpoint, BadTLS and BadCredentials.
         """
         tls = tls or TLS()
         tls.check()
-        self._ring = Ring(endpoints, luck)
+        self._read = Endpoint.discreet if credentials_of_urls else Endpoint.parse
+        self._ring = Ring(endpoints, luck, self._read)
         self._timeout_s = timeout_s
         self._total_timeout_s = total_timeout_s
         self._transport = Transport(
@@ -128,7 +130,7 @@ class Client(Surface[Result, Member, list[Member], None]):
 
     @property
     def endpoints(self) -> list[str]:
-        """The base URLs in the order they are tried."""
+        """The base URLs in the order they are tried, without passwords."""
         return self._ring.texts
 
     def sync(self) -> None:
@@ -184,7 +186,7 @@ class Client(Surface[Result, Member, list[Member], None]):
         No credentials are sent. Waits 5 s in all: etcdctl would wait for ever, and a member that
         hangs is what one asks for. Raises EndpointFailed.
         """
-        endpoint = Endpoint.parse(url)
+        endpoint = self._read(url)
         patience = Patience(None, time.monotonic() + _HEALTH_S)
         try:
             return self._open.exchange(endpoint, Request("GET", requests.HEALTH), patience).body

@@ -2,13 +2,15 @@
 
 Laws: texts are read as Go's net/url reads them (contract/etcdctl.md, section 2): nothing is trimmed
 and no scheme is guessed for `host:port`. The order is shuffled, so that clients spread over the
-members; the first that answers is kept until it fails.
+members; the first that answers is kept until it fails. A password is not shown, as Go's Redacted()
+does it, unless the user of a URL is only text.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from golang.quoting import go_quote
@@ -17,17 +19,30 @@ from pyetcdctl import requests
 from pyetcdctl.errors import BadEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 DEFAULT: Final = ("http://127.0.0.1:2379", "http://127.0.0.1:4001")
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+# A password, where one can be; and wherever one can have been meant to be.
+_PASSWORD: Final = re.compile(r"((?:^|//)[^/?#:]*):(?!//)[^/?#]*@")
+_MEANT: Final = re.compile(r"((?:^|//)[^/?#:]*):(?!//).*@", re.DOTALL)
+_HIDDEN: Final = r"\1:xxxxx@"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def has_scheme(text: str) -> bool:
     """Whether a URL says how it is to be gone to."""
     return _SCHEME.match(text) is not None
+
+
+def redacted(text: str) -> str:
+    """A URL, or what was meant to be one, as it may be shown."""
+    try:
+        Endpoint.parse(text)
+    except BadEndpoint:
+        return _MEANT.sub(_HIDDEN, text, count=1)
+    return _PASSWORD.sub(_HIDDEN, text, count=1)
 
 
 class Endpoint(NamedTuple):
@@ -95,6 +110,18 @@ class Endpoint(NamedTuple):
         )
         return endpoint._replace(text=whole + endpoint._ending)
 
+    @staticmethod
+    def discreet(text: str) -> Endpoint:
+        """Read a base URL whose password is sent, and not shown; raises BadEndpoint, which does not
+        show it either.
+        """
+        with suppress(BadEndpoint):
+            endpoint = Endpoint.parse(text)
+            return endpoint._replace(text=redacted(endpoint.text))
+        # Not while the other error is there, which has it.
+        Endpoint.parse(redacted(text))
+        raise BadEndpoint(f"parse {go_quote(redacted(text))}: net/url: invalid userinfo")
+
     @property
     def _ending(self) -> str:
         return f"#{requests.escape_fragment(self.fragment)}" if self.fragment else ""
@@ -112,20 +139,26 @@ class Endpoint(NamedTuple):
 class Ring:
     """The endpoints in their order, and which one answered last."""
 
-    def __init__(self, texts: Iterable[str], luck: random.Random | None = None) -> None:
-        """Raises BadEndpoint."""
+    def __init__(
+        self,
+        texts: Iterable[str],
+        luck: random.Random | None = None,
+        read: Callable[[str], Endpoint] = Endpoint.discreet,
+    ) -> None:
+        """Raises BadEndpoint, as `read` does of a text."""
         if isinstance(texts, str):
-            raise BadEndpoint(f"endpoints: a list of URLs is wanted, and not the text {texts!r}")
+            raise BadEndpoint("endpoints: a list of URLs is wanted, and not a text")
         self._luck = luck or random.Random()
         self._pinned = 0
-        self._endpoints = self._shuffled([Endpoint.parse(text) for text in texts])
+        self._read = read
+        self._endpoints = self._shuffled([read(text) for text in texts])
 
     def __len__(self) -> int:
         return len(self._endpoints)
 
     @property
     def texts(self) -> list[str]:
-        """The base URLs in their order."""
+        """The base URLs in their order, as they are shown."""
         return [endpoint.text for endpoint in self._endpoints]
 
     def walk(self) -> Iterator[Endpoint]:
@@ -140,8 +173,8 @@ class Ring:
 
     def replace(self, texts: Iterable[str]) -> None:
         """Take the members' own URLs; the same ones stay in their order."""
-        endpoints = [Endpoint.parse(text) for text in texts]
-        if sorted(e.text for e in endpoints) != sorted(self.texts):
+        endpoints = [self._read(text) for text in texts]
+        if sorted(endpoints) != sorted(self._endpoints):
             self._endpoints, self._pinned = self._shuffled(endpoints), 0
 
     def _shuffled(self, endpoints: list[Endpoint]) -> list[Endpoint]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from golang.quoting import go_quote
 from pyetcdctl import dialling, forking, gzipped, http1, requests
-from pyetcdctl.endpoints import Endpoint, has_scheme
+from pyetcdctl.endpoints import Endpoint, has_scheme, redacted
 from pyetcdctl.errors import (
     BadAnswer,
     BadEndpoint,
@@ -70,14 +70,17 @@ def headers_of(request: Request, endpoint: Endpoint, authorization: str) -> dict
     return headers
 
 
-def redirection(answer: Answer) -> str:
-    """The URL an answer sends to. Raises EndpointFailed if that leads nowhere."""
+def redirection(answer: Answer, *, is_shown: bool = False) -> str:
+    """The URL an answer sends to. Raises EndpointFailed if that leads nowhere, where a password in
+    it `is_shown` or not.
+    """
     if not answer.location:
         raise BadRedirect("location header not set")
     try:
-        Endpoint.parse(answer.location)
+        (Endpoint.parse if is_shown else Endpoint.discreet)(answer.location)
     except BadEndpoint:
-        raise BadRedirect(f"location header not valid URL: {answer.location}") from None
+        shown = answer.location if is_shown else redacted(answer.location)
+        raise BadRedirect(f"location header not valid URL: {shown}") from None
     if not has_scheme(answer.location):
         raise BadRedirect('unsupported protocol scheme ""')
     return answer.location
@@ -143,7 +146,8 @@ class Transport:
         tls: TLS,
         on_request: Callable[[str, str, str | None], None] | None = None,
     ) -> None:
-        """`credentials_of_urls`: whether those of a URL are used if there are no others.
+        """`credentials_of_urls`: whether those of a URL are used if there are no others; else they
+        are only text, and shown.
         `on_request` is told method, URL and body of each request before it is sent. Raises
         BadCredentials.
         """
@@ -204,12 +208,13 @@ class Transport:
             answer = self._once(endpoint, url, request, patience)
             if answer.status // 100 != 3:
                 return answer
-            url = redirection(answer)
+            url = redirection(answer, is_shown=not self._credentials_of_urls)
         raise BadRedirect("client: too many redirects")
 
     def _once(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
         if self._on_request is not None:
-            self._on_request(request.method, url, request.body)
+            shown = redacted(url) if self._credentials_of_urls else url
+            self._on_request(request.method, shown, request.body)
         endpoint, target = dialling.split(url)
         if not self._credentials_of_urls:
             endpoint = endpoint._replace(credentials=None)

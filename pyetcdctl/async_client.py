@@ -15,6 +15,7 @@ import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pyetcdctl import dialling
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.async_transport import AsyncTransport
 from pyetcdctl.client import (
@@ -178,11 +179,11 @@ class AsyncClient(
             raise (ClientClosed if self._transport.is_closed else DeadlineExceeded) from None
 
     async def _walk(self, request: Request) -> Answer:
-        header_s = None if request.waits else self._timeout_s
+        dial_s = dialling.limit_s(self._total_timeout_s)
         tour = Round(self._ring, request)
         for endpoint in tour:
             try:
-                answer = await self._transport.exchange(endpoint, request, header_s)
+                answer = await self._transport.exchange(endpoint, request, self._timeout_s, dial_s)
             except EndpointFailed as error:
                 tour.failed(error)
             else:

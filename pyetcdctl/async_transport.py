@@ -10,12 +10,13 @@ import errno
 import socket
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aiohttp
 import yarl
 
-from pyetcdctl import dialling, forking, gzipped, http1, tls_errors
+from pyetcdctl import dialling, forking, gzipped, http1, requests, tls_errors
+from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadAnswer,
     BadRedirect,
@@ -44,13 +45,19 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
     from types import SimpleNamespace
 
-    from pyetcdctl.endpoints import Endpoint
     from pyetcdctl.requests import Request
     from pyetcdctl.tls import TLS
 
 # Go's for all of a head.
 _LINE_BYTES_MAX: Final = 10 << 20
 _HEADERS_MAX: Final = 1 << 16
+
+
+class Limits(NamedTuple):
+    """How long to wait (s) for a head, None without end, and for a connection."""
+
+    header_s: float | None
+    dial_s: float
 
 
 class AsyncTransport:
@@ -107,37 +114,42 @@ class AsyncTransport:
                 await self._sessions.popitem()[1].close()
 
     async def exchange(
-        self, endpoint: Endpoint, request: Request, header_s: float | None
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        header_s: float | None,
+        dial_s: float = dialling.DIAL_S,
     ) -> Answer:
         """Send a request and read its answer, whose head has to come within `header_s` (None: at
-        some time), following redirections. Raises ClientClosed.
+        some time, as a long poll's), over a connection that takes `dial_s` at most, following
+        redirections. Raises ClientClosed.
         """
         if self.is_closed:  # meanwhile
             raise ClientClosed
         try:
-            return await self._followed(endpoint, request, header_s)
+            return await self._followed(endpoint, request, Limits(header_s, dial_s))
         except EndpointFailed:
             if self.is_closed:
                 raise ClientClosed from None
             raise
 
-    async def _followed(
-        self, endpoint: Endpoint, request: Request, header_s: float | None
-    ) -> Answer:
-        url = endpoint.url(request)
+    async def _followed(self, endpoint: Endpoint, request: Request, limits: Limits) -> Answer:
+        url, waits = endpoint.url(request), request.waits
         for _hop in range(REDIRECTS_MAX + 1):
-            answer = await self._once(endpoint, url, request, header_s)
+            hop = limits._replace(header_s=None) if waits else limits
+            answer = await self._once(endpoint, url, request, hop)
             if answer.status // 100 != 3:
                 return answer
             url = redirection(answer)
+            waits = requests.waits(Endpoint.parse(url).query)
         raise BadRedirect("client: too many redirects")
 
-    async def _once(
-        self, named: Endpoint, url: str, request: Request, header_s: float | None
-    ) -> Answer:
+    async def _once(self, named: Endpoint, url: str, request: Request, limits: Limits) -> Answer:
         endpoint, target = dialling.split(url)
         _check(endpoint)
         proxy = dialling.proxy_of(endpoint)
+        # aiohttp has one limit for both.
+        handshake_s = dialling.HANDSHAKE_S if endpoint.scheme == "https" else 0.0
         headers = {"Host": endpoint.host_header}
         for_proxy = {} if proxy is None else dialling.proxy_headers(proxy)
         if endpoint.scheme == "http":  # else it is told when it is asked for a tunnel
@@ -152,10 +164,11 @@ class AsyncTransport:
             server_hostname=self._tls.server_name or None,
             proxy=None if proxy is None else _url(proxy, "/"),
             proxy_headers=for_proxy,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.dial_s + handshake_s),
             trace_request_ctx=(sent := asyncio.Event()),
         )
         try:
-            async with await _head(named, asking, header_s) as response:
+            async with await _head(named, asking, limits.header_s) as response:
                 return await _read(request, response, self._answer_bytes_max)
         except aiohttp.ClientConnectorCertificateError as error:
             refused: ssl.CertificateError = error.certificate_error  # type: ignore[assignment]
@@ -181,7 +194,6 @@ class AsyncTransport:
                     ssl=self._tls.context(), limit=0, socket_factory=_tuned_socket
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=dialling.DIAL_S),
                 auto_decompress=False,
                 headers=COMMON_HEADERS,
                 skip_auto_headers=("Content-Type", "Accept"),

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from golang.structs import TEXT, Struct
-from pyetcdctl import answers, requests, tls_errors
+from pyetcdctl import answers, dialling, requests, tls_errors
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
@@ -67,8 +67,8 @@ class Client(Surface[Result, Member, list[Member], None]):
     ) -> None:
         """`credentials`: user and password; without, those of an endpoint's URL are used, if
         `credentials_of_urls` (which etcdctl does not do: there they are only text, and are shown).
-        `timeout_s`: for the head of one answer;
-        `total_timeout_s`: for all endpoints together; None: without end. `on_request` is told
+        `timeout_s`: for the head of one answer; `total_timeout_s`: for all endpoints together, and
+        for the connecting of a long poll (30 s at most); None: without end. `on_request` is told
         method, URL and body of every request. Raises BadEndpoint, BadTLS and BadCredentials.
         """
         tls = tls or TLS()
@@ -212,7 +212,7 @@ class Client(Surface[Result, Member, list[Member], None]):
         """Make a request at the endpoints, one after the other."""
         total_s = request.total_s(self._total_timeout_s)
         deadline = None if total_s is None else time.monotonic() + total_s
-        patience = Patience(None if request.waits else self._timeout_s, deadline)
+        patience = Patience(self._timeout_s, deadline, dialling.limit_s(self._total_timeout_s))
         tour = Round(self._ring, request)
         for endpoint in tour:
             try:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _PORT_MAX: Final = 65535
 DIAL_S: Final = 30.0
+HANDSHAKE_S: Final = 10.0
 _KEEPALIVE_S: Final = 30
 _LOOK_S: Final = 2.0
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
@@ -61,16 +62,28 @@ def split(url: str) -> tuple[Endpoint, str]:
     return endpoint, requests.escape_odd(target)
 
 
-def dial(endpoint: Endpoint, left_s: float | None, tls: TLS) -> Line:
-    """Connect, in the time that is left (s); raises DialFailed, TLSFailed or EndpointFailed."""
+def limit_s(total_s: float | None) -> float:
+    """How long a connection may take of a client that waits so long in all (s, None for ever): also
+    of a long poll, as in etcdctl.
+    """
+    return DIAL_S if not total_s else max(0.001, min(DIAL_S, total_s))
+
+
+def dial(endpoint: Endpoint, by: float | None, tls: TLS, dial_s: float = DIAL_S) -> Line:
+    """Connect, by then (time.monotonic(), None: at some time) and in so much time (s); a handshake
+    of TLS's has a limit of its own. Raises DialFailed, TLSFailed or EndpointFailed.
+    """
     if endpoint.scheme not in _SCHEMES:
         raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
     check_host(endpoint)
-    limit_s = min(DIAL_S, left_s) if left_s is not None else DIAL_S
-    deadline = time.monotonic() + limit_s
-    line = _connected(endpoint, deadline)
+
+    def limit(step_s: float) -> float:
+        step_by = time.monotonic() + step_s
+        return step_by if by is None else min(step_by, by)
+
+    line = _connected(endpoint, limit(dial_s))
     if endpoint.scheme in ("https", "unixs"):
-        secured = _secured(line.socket, endpoint, tls, deadline)
+        secured = _secured(line.socket, endpoint, tls, limit(HANDSHAKE_S))
         return line._replace(socket=secured)
     return line
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import parse_qs
 
 from pyetcdctl.errors import BadText
 
@@ -76,6 +77,12 @@ class Request(NamedTuple):
 def once(request: Request) -> Request:
     """The request as one that must not happen twice, although its answer may be lost."""
     return request._replace(once=True, one_shot=False)
+
+
+def waits(query: str) -> bool:
+    """Whether a query is a long poll's; etcdctl looks at it anew where it is redirected to."""
+    said = parse_qs(query, keep_blank_values=True).get("wait", [""])[0]
+    return said in ("1", "t", "T", "true", "True", "TRUE")
 
 
 def escape_path(path: str) -> str:

@@ -109,12 +109,13 @@ def heed_head(request: Request, status: int, index: int) -> None:
 
 
 class Patience(NamedTuple):
-    """How long to wait: for the head of an answer, from the dialling on (s, None without end), and
-    for all of it (time.monotonic(), None without end).
+    """How long to wait: for the head of an answer, from the dialling on (s, None without end, as of
+    a long poll), for all of it (time.monotonic(), None without end), and for a connection (s).
     """
 
     header_s: float | None
     deadline: float | None
+    dial_s: float = dialling.DIAL_S
 
     @property
     def left_s(self) -> float | None:
@@ -126,12 +127,9 @@ class Patience(NamedTuple):
             raise DeadlineExceeded
         return left_s
 
-    def head_by(self, request: Request) -> float | None:
-        """When the head has to be there, of a request that begins now; a long poll's only with the
-        whole. Raises DeadlineExceeded.
-        """
-        header_s = None if request.waits else self.header_s
-        limits_s = [limit_s for limit_s in (header_s, self.left_s) if limit_s is not None]
+    def head_by(self) -> float | None:
+        """When the head has to be there, of a request that begins now. Raises DeadlineExceeded."""
+        limits_s = [limit_s for limit_s in (self.header_s, self.left_s) if limit_s is not None]
         return time.monotonic() + min(limits_s) if limits_s else None
 
 
@@ -203,12 +201,14 @@ class Transport:
             raise
 
     def _followed(self, endpoint: Endpoint, request: Request, patience: Patience) -> Answer:
-        url = endpoint.url(request)
+        url, waits = endpoint.url(request), request.waits
         for _hop in range(REDIRECTS_MAX + 1):
-            answer = self._once(endpoint, url, request, patience)
+            limits = patience._replace(header_s=None) if waits else patience
+            answer = self._once(endpoint, url, request, limits)
             if answer.status // 100 != 3:
                 return answer
             url = redirection(answer, is_shown=not self._credentials_of_urls)
+            waits = requests.waits(Endpoint.parse(url).query)
         raise BadRedirect("client: too many redirects")
 
     def _once(self, named: Endpoint, url: str, request: Request, patience: Patience) -> Answer:
@@ -220,7 +220,7 @@ class Transport:
             endpoint = endpoint._replace(credentials=None)
         key = f"{endpoint.scheme}://{endpoint.authority}"
         headers = COMMON_HEADERS | headers_of(request, endpoint, self._authorization)
-        head_by = patience.head_by(request)
+        head_by = patience.head_by()
         kept = self._kept.pop(key, None)
         if kept is not None and kept.is_over:
             kept.close()
@@ -231,7 +231,7 @@ class Transport:
                 return connection.ask(target, request, headers, head_by, patience.deadline)
 
         try:
-            connection = kept or self._dial(endpoint, head_by)
+            connection = kept or self._dial(endpoint, head_by, patience.dial_s)
             try:
                 answer = ask(connection)
             except _Stale:
@@ -239,7 +239,7 @@ class Transport:
                 # something is not repeated: it may have been heard.
                 if kept is None or request.method != "GET":
                     raise ConnectionEnded("EOF") from None
-                connection = self._dial(endpoint, head_by)
+                connection = self._dial(endpoint, head_by, patience.dial_s)
                 answer = ask(connection)
         except _Stale:
             raise ConnectionEnded("EOF") from None
@@ -269,10 +269,9 @@ class Transport:
         finally:
             self._asked.discard(connection)
 
-    def _dial(self, endpoint: Endpoint, head_by: float | None) -> _Connection:
-        left_s = None if head_by is None else max(0.001, head_by - time.monotonic())
+    def _dial(self, endpoint: Endpoint, head_by: float | None, dial_s: float) -> _Connection:
         try:
-            return _Connection(dialling.dial(endpoint, left_s, self._tls))
+            return _Connection(dialling.dial(endpoint, head_by, self._tls, dial_s))
         except EndpointFailed as error:
             if head_by is not None and time.monotonic() >= head_by:
                 raise _Silent(may_be_heard=False) from None

@@ -1,0 +1,118 @@
+"""How long a connection may take: every step has a limit of its own, also a long poll's."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyetcdctl import ClusterUnavailable, dialling
+from tests.clients.etcdctl import find_etcdctl
+from tests.pyetcdctl.answering import Reply, answering
+from tests.pyetcdctl.running import PROGRAM
+from tests.pyetcdctl.test_both_clients import awaited, heard
+from tests.pyetcdctl.test_odd_endpoints import said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SOON_S = 4.0
+
+
+def wait(client: Any) -> Any:
+    """The question."""
+    return client.wait("/a")
+
+
+@contextlib.contextmanager
+def full() -> Iterator[str]:
+    """Where nobody answers who knocks: a listener whose queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            knocking = stack.enter_context(socket.socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(listener.getsockname())
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """Where somebody takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def told_alike(url: str, directory: Path, *words: str) -> str:
+    """What both programs say of it, soon."""
+    begun_s = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        asking = [
+            pool.submit(said, program, url, directory, *words)
+            for program in (PROGRAM, (find_etcdctl(),))
+        ]
+        ours, theirs = (each.result() for each in asking)
+    assert ours == theirs
+    assert time.monotonic() - begun_s < SOON_S
+    return ours[2]
+
+
+@pytest.mark.parametrize("words", [("watch", "/a"), ("exec-watch", "/a", "--", "true")])
+def test_a_watch_where_nobody_answers(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Goal: a watch does not wait half a minute for a connection when the total time-out is less.
+    Method: both programs, with a short one.
+    """
+    options = ("--no-sync", "--total-timeout", "500ms")
+    with full() as place:
+        told = told_alike(f"http://{place}", tmp_path, *options, *words)
+    assert f"error #0: dial tcp {place}: i/o timeout\n" in told
+
+
+@pytest.mark.parametrize("ask", [heard, awaited])
+def test_a_long_poll_where_nobody_answers(ask: Any) -> None:
+    """Goal: the same of the library. Method: as above, with both clients."""
+    begun_s = time.monotonic()
+    with full() as place:
+        told = ask(wait, f"http://{place}", total_timeout_s=0.3)
+    assert time.monotonic() - begun_s < SOON_S
+    assert told[0] is ClusterUnavailable
+    assert f"dial tcp {place}: i/o timeout" in told[1]
+
+
+def test_a_handshake_has_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: a handshake that hangs ends a long poll after 10 s, as in Go, however long the dialling
+    may take. Method: a shorter limit, and a server that takes connections and says nothing.
+    """
+    assert dialling.HANDSHAKE_S == 10.0
+    monkeypatch.setattr(dialling, "HANDSHAKE_S", 0.2)
+    with silent() as place:
+        told = heard(wait, f"https://{place}", total_timeout_s=None)
+        assert isinstance(told, tuple)
+        assert "net/http: TLS handshake timeout" in told[1]
+        told = awaited(wait, f"https://{place}", total_timeout_s=0.1)
+        assert isinstance(told, tuple)
+        assert "i/o timeout" in told[1]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_watch_that_is_sent_elsewhere(scheme: str, tmp_path: Path) -> None:
+    """Goal: what a watch is redirected to has its header's time-out, unless it is a long poll, too.
+    Method: a redirection without `wait=true` to who is silent; both programs and both clients.
+    """
+    with silent() as place:
+        location = (("Location", f"{scheme}://{place}/v2/keys/a?x=1"),)
+        with answering(lambda _target, _headers: Reply(b"", 307, headers=location)) as url:
+            told = told_alike(url, tmp_path, "--no-sync", "--timeout", "300ms", "watch", "/a")
+            late = f"client: endpoint {url} exceeded header timeout"
+            assert late in told
+            for ask in (heard, awaited):
+                outcome = ask(wait, url, timeout_s=0.3)
+                assert isinstance(outcome, tuple)
+                assert late in outcome[1]

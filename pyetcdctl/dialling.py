@@ -37,6 +37,7 @@ DIAL_S: Final = 30.0
 HANDSHAKE_S: Final = 10.0
 _KEEPALIVE_S: Final = 30
 _LOOK_S: Final = 2.0
+_SOCKS: Final = "socks5"
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
 _RESOLV_CONF: Final = "/etc/resolv.conf"
 
@@ -291,7 +292,15 @@ def proxy_of(endpoint: Endpoint) -> Endpoint | None:
         raise EndpointFailed(
             "refusing to use HTTP_PROXY value in CGI environment; see golang.org/s/cgihttpproxy"
         )
-    return None if _is_direct(endpoint) else proxy
+    if _is_direct(endpoint):
+        return None
+    if proxy.scheme == _SOCKS:
+        # DEVIATES: etcdctl speaks it.
+        raise DialFailed(
+            f"socks connect tcp {proxy.address}->{endpoint.address}: SOCKS5 is not spoken here, "
+            "only by way of a proxy that speaks HTTP"
+        )
+    return proxy
 
 
 def _proxy_url(text: str) -> Endpoint | None:
@@ -299,7 +308,7 @@ def _proxy_url(text: str) -> Endpoint | None:
     for url in (text, f"http://{text}"):
         with suppress(BadEndpoint):
             proxy = Endpoint.parse(url)
-            if "://" in url and proxy.scheme in ("http", "https", "socks5"):
+            if "://" in url and proxy.scheme in ("http", "https", _SOCKS):
                 return proxy
     return None
 

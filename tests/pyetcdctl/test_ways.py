@@ -129,4 +129,28 @@ def test_a_proxy_that_is_of_no_use(scheme: str, monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setenv("HTTPS_PROXY", url)
             said = heard(key, endpoint)
             assert said == awaited(key, endpoint)
-            assert "501 Unsupported method" in str(said)
+            assert "Unsupported method" in str(said)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_speaks_socks(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: nobody speaks HTTP to it, and a sentence says why. Method: one that would take it; its
+    password is not shown.
+    """
+    monkeypatch.setenv("NO_PROXY", "")
+    asked: list[str] = []
+
+    def behave(target: str, _headers: Message) -> Reply:
+        asked.append(target)
+        return NODE
+
+    with answering(behave) as url:
+        place = url.removeprefix("http://")
+        monkeypatch.setenv(f"{scheme}_PROXY".upper(), f"socks5://u:swordfish@{place}")
+        for ask in (heard, awaited):
+            said = ask(key, f"{scheme}://etcd.invalid:2379")
+            assert f"socks connect tcp {place}->etcd.invalid:2379: SOCKS5 is not spoken" in str(
+                said
+            )
+            assert "swordfish" not in str(said)
+    assert asked == []

@@ -15,7 +15,7 @@ import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyetcdctl import dialling
+from pyetcdctl import arguments, dialling
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.async_transport import AsyncTransport
 from pyetcdctl.client import (
@@ -64,11 +64,11 @@ class AsyncClient(
         answer_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         """As Client's; a larger answer is BadAnswer. Raises BadEndpoint, BadTLS, BadCredentials."""
-        tls = tls or TLS()
+        tls = TLS() if tls is None else tls
+        arguments.instance("tls", tls, TLS)
         tls.check()
         self._ring = Ring(endpoints, luck)
-        self._timeout_s = timeout_s
-        self._total_timeout_s = total_timeout_s
+        self.limit(timeout_s=timeout_s, total_timeout_s=total_timeout_s)
         self._transport = AsyncTransport(
             credentials=credentials, tls=tls, answer_bytes_max=answer_bytes_max
         )
@@ -93,6 +93,8 @@ class AsyncClient(
 
     def limit(self, *, timeout_s: float | None, total_timeout_s: float | None) -> None:
         """From now on, be so patient; a long poll is not meant, it has no limit."""
+        arguments.seconds("timeout_s", timeout_s)
+        arguments.seconds("total_timeout_s", total_timeout_s)
         self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
 
     def lock(self, key: str, **options: Any) -> AsyncLock:

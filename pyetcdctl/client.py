@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from golang.structs import TEXT, Struct
-from pyetcdctl import answers, dialling, requests, tls_errors
+from pyetcdctl import answers, arguments, dialling, requests, tls_errors
 from pyetcdctl.answers import Member, Result
 from pyetcdctl.endpoints import DEFAULT, Endpoint, Ring
 from pyetcdctl.errors import (
@@ -71,12 +71,12 @@ class Client(Surface[Result, Member, list[Member], None]):
         for the connecting of a long poll (30 s at most); None: without end. `on_request` is told
         method, URL and body of every request. Raises BadEndpoint, BadTLS and BadCredentials.
         """
-        tls = tls or TLS()
+        tls = TLS() if tls is None else tls
+        arguments.instance("tls", tls, TLS)
         tls.check()
         self._read = Endpoint.discreet if credentials_of_urls else Endpoint.parse
         self._ring = Ring(endpoints, luck, self._read)
-        self._timeout_s = timeout_s
-        self._total_timeout_s = total_timeout_s
+        self.limit(timeout_s=timeout_s, total_timeout_s=total_timeout_s)
         self._transport = Transport(
             credentials=credentials,
             credentials_of_urls=credentials_of_urls,
@@ -114,6 +114,8 @@ class Client(Surface[Result, Member, list[Member], None]):
 
     def limit(self, *, timeout_s: float | None, total_timeout_s: float | None) -> None:
         """From now on, be so patient; a long poll is not meant, it has no limit."""
+        arguments.seconds("timeout_s", timeout_s)
+        arguments.seconds("total_timeout_s", total_timeout_s)
         self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
 
     def lock(self, key: str, **options: Any) -> Lock:

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyetcdctl import authority, requests, tls_errors
+from pyetcdctl import arguments, authority, requests, tls_errors
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadCredentials,
@@ -345,6 +345,7 @@ def proxy_headers(proxy: Endpoint) -> dict[str, str]:
 
 def basic(credentials: tuple[str, str]) -> str:
     """Credentials as HTTP's Basic authentication sends them; raises BadCredentials."""
+    arguments.credentials(credentials)
     user, password = credentials
     if ":" in user:
         raise BadCredentials(

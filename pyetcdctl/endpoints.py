@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from golang.quoting import go_quote
+from pyetcdctl import arguments, requests
 from pyetcdctl import authority as authority_of
-from pyetcdctl import requests
 from pyetcdctl.errors import BadEndpoint
 
 if TYPE_CHECKING:
@@ -146,12 +146,10 @@ class Ring:
         read: Callable[[str], Endpoint] = Endpoint.discreet,
     ) -> None:
         """Raises BadEndpoint, as `read` does of a text."""
-        if isinstance(texts, str):
-            raise BadEndpoint("endpoints: a list of URLs is wanted, and not a text")
         self._luck = luck or random.Random()
         self._pinned = 0
         self._read = read
-        self._endpoints = self._shuffled([read(text) for text in texts])
+        self._endpoints = self._shuffled([read(text) for text in arguments.endpoints(texts)])
 
     def __len__(self) -> int:
         return len(self._endpoints)

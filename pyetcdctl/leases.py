@@ -79,7 +79,7 @@ class Keeping:
     def __init__(self, key: str, ttl: int, alive_s: float) -> None:
         """`alive_s`: when the request was sent that the key has its TTL of."""
         arguments.text("key", key)
-        arguments.ttl(ttl)
+        arguments.ttl(ttl, is_needed=True)
         self.key = key
         self.ttl = ttl
         self.next_s = alive_s + ttl / REFRESHES

@@ -77,7 +77,7 @@ class Lock:
         self._asking = client.twin()
         self._on_lost, self._on_outage = on_lost, on_outage
         self._lease: Lease | None = None
-        self._turn = Turn(key, self._value, ttl)
+        self._turn = Turn(key, self._value, ttl, wait_s=wait_s)
 
     @property
     def key(self) -> str | None:
@@ -210,7 +210,7 @@ class AsyncLock:
         self._asking = client.twin()
         self._on_lost, self._on_outage = on_lost, on_outage
         self._lease: AsyncLease | None = None
-        self._turn = Turn(key, self._value, ttl)
+        self._turn = Turn(key, self._value, ttl, wait_s=wait_s)
         self._block: asyncio.Task[object] | None = None
         self._has_cancelled = False
 

@@ -68,7 +68,8 @@ class Turn:
         value = own_name() if value is None else value
         arguments.text("key", directory)
         arguments.text("value", value)
-        arguments.ttl(ttl)
+        arguments.ttl(ttl, is_needed=True)
+        arguments.seconds("wait_s", wait_s)
         self.directory = directory
         self._value = value
         self._ttl = ttl

@@ -97,6 +97,8 @@ class Watch:
         if known is not None and after_index is not None:
             raise ValueError("known and after_index are given, but each says where to begin")
         arguments.text("key", key)
+        if known is not None:
+            arguments.instance("known", known, Result)
         if after_index is not None:
             arguments.index("after_index", after_index)
         self._key = key

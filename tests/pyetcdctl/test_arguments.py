@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyetcdctl import AsyncClient, AsyncLease, AsyncLock, BadText, Client, Lease, Lock
+from pyetcdctl import (
+    AsyncClient,
+    AsyncLease,
+    AsyncLock,
+    BadCredentials,
+    BadEndpoint,
+    BadText,
+    Client,
+    Lease,
+    Lock,
+)
 from tests.oracle.process import free_port
 
 if TYPE_CHECKING:
@@ -39,6 +50,54 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "wait_index is -5": lambda c: c.wait("/a", wait_index=-5),
     "wait_index is a number of": lambda c: c.wait("/a", wait_index=HUGE),
 }
+
+
+OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"endpoints": None}, BadEndpoint, "endpoints: a list of URLs is wanted, and not one NoneType"),
+    ({"endpoints": 5}, BadEndpoint, "endpoints: a list of URLs is wanted, and not one int"),
+    ({"endpoints": b"http://h"}, BadEndpoint, "a list of URLs is wanted, and not one bytes"),
+    ({"endpoints": [None]}, BadEndpoint, "endpoints[0]: a text is wanted, and not one NoneType"),
+    ({"endpoints": ["http://h", b"x"]}, BadEndpoint, "endpoints[1]: a text is wanted"),
+    ({"credentials": "u:p"}, BadCredentials, "credentials: a pair of texts is wanted"),
+    ({"credentials": "up"}, BadCredentials, "credentials: a pair of texts is wanted"),
+    ({"credentials": ("u", None)}, BadCredentials, "credentials: a pair of texts is wanted"),
+    ({"credentials": ("u", "p", "x")}, BadCredentials, "credentials: a pair of texts is wanted"),
+    ({"credentials": (b"u", b"p")}, BadCredentials, "credentials: a pair of texts is wanted"),
+    ({"credentials": 5}, BadCredentials, "credentials: a pair of texts is wanted"),
+    ({"timeout_s": "x"}, ValueError, "timeout_s is 'x', but has to be a number of seconds"),
+    ({"timeout_s": float("nan")}, ValueError, "timeout_s is nan, but"),
+    ({"total_timeout_s": True}, ValueError, "total_timeout_s is True, but"),
+    ({"total_timeout_s": float("inf")}, ValueError, "total_timeout_s is inf, but"),
+    ({"total_timeout_s": HUGE}, ValueError, "total_timeout_s is a number of 16610 bits"),
+    ({"tls": "ca.pem"}, TypeError, "tls is 'ca.pem', but has to be a TLS"),
+]
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(("options", "error", "said"), OPTIONS, ids=[said for *_, said in OPTIONS])
+def test_a_client_says_it(
+    kind: Callable[..., object], options: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    """Goal: the same of what a client is made with. Method: what is none, for each option."""
+    with pytest.raises(error, match=re.escape(said)):
+        kind(**options)
+
+
+def test_what_a_watch_knows() -> None:
+    """Goal: the same of what a watch begins with. Method: a text for what a get answers."""
+    with (
+        Client(["http://127.0.0.1:1"]) as client,
+        pytest.raises(TypeError, match="known is 'x', but has to be a Result"),
+    ):
+        next(client.watch("/a", known="x"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [Lock, AsyncLock])
+def test_how_long_a_lock_is_waited_for(kind: Any) -> None:
+    """Goal: the same of a lock's time. Method: a text for it."""
+    made = {Lock: Client, AsyncLock: AsyncClient}[kind]
+    with pytest.raises(ValueError, match="wait_s is 'x', but"):
+        kind(made(["http://127.0.0.1:1"]), "/a", wait_s="x")
 
 
 @pytest.mark.parametrize("what", TEXTS | NUMBERS)
@@ -82,7 +141,9 @@ def test_a_watch_says_it_at_its_first_step(index: Any) -> None:
         next(client.watch("/a", after_index=index))
 
 
-@pytest.mark.parametrize("ttl", [0, -1, 1.5, HUGE], ids=("0", "negative", "half", "huge"))
+@pytest.mark.parametrize(
+    "ttl", [0, -1, 1.5, HUGE, None], ids=("0", "negative", "half", "huge", "none")
+)
 def test_locks_and_leases_say_it(ttl: Any) -> None:
     """Goal: the same of what is kept alive, when it is made. Method: none that can be."""
 

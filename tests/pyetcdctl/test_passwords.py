@@ -108,7 +108,9 @@ def test_what_is_no_url_does_not_show_it(kind: type[Any], url: str) -> None:
     with pytest.raises(BadEndpoint) as refused:
         made(kind, [url])
     assert str(refused.value) == f"parse {NO_URLS[url]}"
-    with pytest.raises(BadEndpoint, match="a list of URLs is wanted, and not a text") as not_a_list:
+    with pytest.raises(
+        BadEndpoint, match="a list of URLs is wanted, and not one text"
+    ) as not_a_list:
         made(kind, url)
     for error in (refused.value, not_a_list.value):
         assert SECRET not in "".join(traceback.format_exception(error))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -39,9 +38,6 @@ _ALL: Final = flags.Flag(("all",), flags.BOOL, "show what is new, too")
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    # As a program without handlers: Ctrl-C ends it, quietly, unless it was started to ignore it.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.setrecursionlimit(_NESTED_MAX)
     status = 0
     try:

@@ -4,15 +4,19 @@ Laws:
 
 * Values are raw bytes; nothing is trimmed. The first of several values of a name counts, and those
   of the body come before those of the query.
+* Of the bytes of one long value all work is done at memory speed, and names are few: 10 MiB must
+  not hold up the event loop, on which the log and its elections run too.
 * A body counts only with PUT, POST and PATCH and only if its Content-Type says it is a form.
 * Errors are errorCode 210 with Go's text as cause (contract/keys.md section 4.2).
+* DEVIATES: etcd 3.4 takes as many parameters as fit; Go's net/url has a limit since 1.26, which is
+  ours too.
 """
 
 from __future__ import annotations
 
 import re
+from binascii import a2b_qp
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes
 
 from api import mediatype
 from kvstore.errors import INVALID_FORM, EtcdError
@@ -23,9 +27,12 @@ if TYPE_CHECKING:
 FORM: Final = "application/x-www-form-urlencoded"
 BODY_BYTES_MAX: Final = 10 << 20
 TOO_LARGE: Final = b"http: POST too large"
+PARAMETERS_MAX: Final = 10_000
+TOO_MANY: Final = b"number of URL query parameters exceeded limit"
 
 _BODY_METHODS: Final = frozenset(("PUT", "POST", "PATCH"))
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})[^\n]{0,2}|%(?![0-9A-Fa-f]{2})")
+_SOFT_BREAK: Final = re.compile(rb"%[\r\n]")
 
 
 def reads_body(method: str, content_type: str) -> bool:
@@ -60,6 +67,8 @@ def parse(method: str, content_type: str, query: bytes, body: bytes) -> Mapping[
 
 
 def _parse_into(values: dict[bytes, bytes], encoded: bytes) -> bytes | None:
+    if encoded.count(b"&") >= PARAMETERS_MAX:
+        return TOO_MANY
     error = None
     for pair in encoded.split(b"&"):
         if b";" in pair:
@@ -69,14 +78,41 @@ def _parse_into(values: dict[bytes, bytes], encoded: bytes) -> bytes | None:
             continue
         name, _, value = pair.partition(b"=")
         if b"%" in pair or b"+" in pair:
-            bad = _BAD_ESCAPE.search(name) or _BAD_ESCAPE.search(value)
-            if bad is not None:
-                error = error or b"invalid URL escape " + _go_quote(bad[0])
+            try:
+                name, value = _unescape(name), _unescape(value)
+            except _BadEscape as bad:
+                error = error or b"invalid URL escape " + _go_quote(bad.shown)
                 continue
-            name = unquote_to_bytes(name.replace(b"+", b" "))
-            value = unquote_to_bytes(value.replace(b"+", b" "))
         values.setdefault(name, value)
     return error
+
+
+class _BadEscape(Exception):
+    """A percent sign without two hexadecimal digits; `shown` is what Go shows of it."""
+
+    def __init__(self, shown: bytes) -> None:
+        super().__init__(shown)
+        self.shown = shown
+
+
+def _unescape(text: bytes) -> bytes:
+    """The bytes a text stands for; raises _BadEscape.
+
+    Quoted-printable has the same escapes behind another sign, and the standard library reads it in
+    one sweep, which takes a hundredth of the time that it takes over URLs.
+    """
+    spaced = text.replace(b"+", b" ")
+    if b"%" not in spaced:
+        return spaced
+    escaped = spaced.replace(b"=", b"%3D")
+    unescaped = a2b_qp(escaped.replace(b"%", b"="))
+    # Two bytes go for each good escape, fewer for a bad one, but for the end of a line.
+    is_good = len(escaped) - len(unescaped) == 2 * escaped.count(b"%")
+    if not is_good or _SOFT_BREAK.search(escaped):
+        bad = _BAD_ESCAPE.search(text)
+        if bad is not None:
+            raise _BadEscape(bad[0])
+    return unescaped
 
 
 def _go_quote(raw: bytes) -> bytes:

@@ -41,9 +41,12 @@ class Status:
         return Response(503, NO_SNIFF, b'{"health":"false"}\n')
 
     async def _is_healthy(self) -> bool:
+        node = self._backend.node
+        if not node.status.leader:
+            return False
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await self._backend.node.read_barrier()
+                await node.read_barrier()
         except (ProposalFailed, TimeoutError):
             return False
-        return not self._backend.node.driver.disk_full
+        return not node.driver.disk_full

@@ -5,48 +5,50 @@ tree of what they raise. The command line is in `command`. Nothing of the server
 here: it all goes over the wire, to real etcd just as well.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
-
-from pyetcdctl.answers import Member, Node, Result
-from pyetcdctl.errors import (
-    BadAnswer,
-    BadCredentials,
-    BadEndpoint,
-    BadText,
-    BadTLS,
-    ClientClosed,
-    ClientError,
-    ClusterUnavailable,
-    CompareFailed,
-    DeadlineExceeded,
-    DirectoryNotEmpty,
-    EmptyAnswer,
-    EndpointFailed,
-    EtcdError,
-    EventIndexCleared,
-    KeyNotFound,
-    NodeExists,
-    NoEndpoints,
-    NotADirectory,
-    NotAFile,
-    OutcomeUnknown,
-    RaftFailed,
-    Refused,
-    RootReadOnly,
-    Unauthorized,
-    WrongLoop,
-)
-from pyetcdctl.tls import TLS
-from pyetcdctl.watching import RESYNC, Change
+# Nothing is imported before it is used: the command line needs no event loop and mostly no lock,
+# and has to settle what Ctrl-C means before anything that takes long (command.entry). So it does
+# without typing, whose name for this is the same.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from pyetcdctl.answers import Member, Node, Result
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
+    from pyetcdctl.errors import (
+        BadAnswer,
+        BadCredentials,
+        BadEndpoint,
+        BadText,
+        BadTLS,
+        ClientClosed,
+        ClientError,
+        ClusterUnavailable,
+        CompareFailed,
+        DeadlineExceeded,
+        DirectoryNotEmpty,
+        EmptyAnswer,
+        EndpointFailed,
+        EtcdError,
+        EventIndexCleared,
+        KeyNotFound,
+        NodeExists,
+        NoEndpoints,
+        NotADirectory,
+        NotAFile,
+        OutcomeUnknown,
+        RaftFailed,
+        Refused,
+        RootReadOnly,
+        Unauthorized,
+        WrongLoop,
+    )
     from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, NoTTL
     from pyetcdctl.locking import AsyncLock, Lock
+    from pyetcdctl.tls import TLS
     from pyetcdctl.turn import LockLost, LockTimeout
+    from pyetcdctl.watching import RESYNC, Change
 
 __all__ = [
     "RESYNC",
@@ -93,26 +95,35 @@ __all__ = [
     "WrongLoop",
 ]
 
-
-# Imported when they are first used: the command line needs no event loop, and mostly no lock.
-_LATER: Final = {
+# The modules of all but the errors.
+_MODULES = {
+    "RESYNC": "watching",
+    "TLS": "tls",
     "AsyncClient": "async_client",
     "AsyncLease": "leases",
     "AsyncLock": "locking",
+    "Change": "watching",
     "Client": "client",
     "Lease": "leases",
     "LeaseLost": "leases",
     "Lock": "locking",
     "LockLost": "turn",
     "LockTimeout": "turn",
+    "Member": "answers",
     "NoTTL": "leases",
+    "Node": "answers",
+    "Result": "answers",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import what is not imported at once."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> "Any":
+    """Import what is used for the first time."""
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    if name == "errors":
+        return import_module(f"{__name__}.errors")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = found
+    return found

@@ -1,5 +1,5 @@
 """`python -m pyetcdctl` is the command line."""
 
-from pyetcdctl.command.main import main
+from pyetcdctl.command.entry import main
 
 main()

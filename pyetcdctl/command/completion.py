@@ -257,8 +257,10 @@ def _of_words(
     if command.name == "completion":
         return [(shell, "") for shell in SCRIPTS] if not words else []
     takes_key = command.operands.startswith(("<key>", "[key]", "<name> <value>"))
+    is_ours = command.is_new or flags.is_any(command.more_flags, words)
+    words = words if is_ours else flags.reordered(known, words)
     try:
-        operands = flags.parse(known[:-1], flags.reordered(known[:-1], words))[1]
+        operands = flags.parse(known, words, anywhere=is_ours)[1]
     except flags.Usage:
         return []
     return _keys(settings, typed) if takes_key and not operands else []

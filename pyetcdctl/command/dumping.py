@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.command import dumps, formats, output
 from pyetcdctl.command.session import INTERRUPTED, SERVER_ERROR, Exit, fail, fail_plainly
-from pyetcdctl.errors import BadAnswer, ClientError, EtcdError, NodeExists, NotAFile, in_words
+from pyetcdctl.errors import BadAnswer, ClientError, EtcdError, NodeExists, NotADirectory, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,9 +38,12 @@ def dump(session: Session) -> None:
     wanted = session.settings["output"]
     if wanted not in ("simple", "json", "yaml"):
         fail_plainly(f'--output is "{wanted}", but a dump is json or yaml')
+    if session.flags["yaml"] and wanted == "json":
+        fail_plainly("--yaml and --output json cannot both be given")
+    is_named_yaml = wanted == "simple" and path.endswith(_YAML_NAMES)
+    is_yaml = session.flags["yaml"] or wanted == "yaml" or is_named_yaml
     request = requests.get(key, recursive=True, sort=True, quorum=True)
     document = dumps.document(session.ask(session.client(), request))
-    is_yaml = session.flags["yaml"] or wanted == "yaml" or path.endswith(_YAML_NAMES)
     text = formats.as_yaml(document) if is_yaml else dumps.as_json(document)
     if not path:
         output.out(text)
@@ -196,8 +199,9 @@ class _Loading:
         return True
 
     def _keep_directory(self, entry: dumps.Entry) -> None:
-        if not self._client.get(entry.key).node.dir:
-            raise NotAFile(102, "Not a directory", entry.key, 0)
+        found = self._client.get(entry.key)
+        if not found.node.dir:
+            raise NotADirectory(104, "Not a directory", entry.key, found.index)
         if entry.ttl:
             request = requests.put(entry.key, None, ttl=entry.ttl, prev_exist=True, directory=True)
             self._client.keys(request)

@@ -4,14 +4,14 @@
      "nodes": [{"key": "/app", "dir": true}, {"key": "/app/a", "value": "1", "ttl": 30}]}
 
 Laws: nodes stand in the order in which they were created, a directory in front of what is in it.
-A TTL is what is left of it, in s. JSON and YAML say the same. What is no such document is
+Each is the document's own key or below it, and none is there twice. A TTL is what is left of it, in
+s. JSON and YAML say the same. What is no such document is
 Unusable, with a sentence that names the field, its value and what is allowed; pure.
 """
 
 from __future__ import annotations
 
 import json
-import posixpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyetcdctl import requests
@@ -85,7 +85,7 @@ def read(text: str) -> Any:
 
 
 def entries(document: Any, prefix: str | None) -> list[Entry]:
-    """What to create, in order, below `prefix` if there is one."""
+    """What to create, in order, below `prefix` if there is one. The root is there already."""
     if not isinstance(document, dict) or MARK not in document:
         raise Unusable(f'this is no dump: it has no field "{MARK}"')
     if document[MARK] != VERSION:
@@ -96,10 +96,29 @@ def entries(document: Any, prefix: str | None) -> list[Entry]:
     if not isinstance(nodes, list):
         raise Unusable(f"nodes is {_kind(nodes)}, but has to be a list")
     read = [_entry(f"nodes[{position}]", node) for position, node in enumerate(nodes)]
+    root = root.rstrip("/")
+    _check_keys(read, root)
     if prefix is None:
         return read
-    below = "/" + prefix.strip("/")
-    return [_moved(entry, position, root, below) for position, entry in enumerate(read)]
+    below = requests.clean(prefix).rstrip("/")
+    for position, entry in enumerate(read):
+        if not below and entry.key == root and not entry.is_dir:
+            raise Unusable(
+                f"nodes[{position}].key is {root!r}, but a key with a value cannot be loaded as /"
+            )
+    moved = [entry._replace(key=below + entry.key[len(root) :]) for entry in read]
+    return [entry for entry in moved if entry.key]
+
+
+def _check_keys(entries: list[Entry], root: str) -> None:
+    positions: dict[str, int] = {}
+    for position, entry in enumerate(entries):
+        key = f"nodes[{position}].key is {entry.key!r}"
+        if not (entry.key + "/").startswith(root + "/"):
+            raise Unusable(f"{key}, but has to be {root} or below it")
+        first = positions.setdefault(entry.key, position)
+        if first != position:
+            raise Unusable(f"{key}, as that of nodes[{first}] is already")
 
 
 def _entry(where: str, node: Any) -> Entry:
@@ -131,11 +150,3 @@ def _entry(where: str, node: Any) -> Entry:
 
 def _kind(value: Any) -> str:
     return "missing" if value is None else f"a {type(value).__name__}"
-
-
-def _moved(entry: Entry, position: int, root: str, below: str) -> Entry:
-    inside = root.rstrip("/") + "/"
-    if entry.key != root and not entry.key.startswith(inside):
-        raise Unusable(f"nodes[{position}].key is {entry.key!r}, but has to be below {root}")
-    rest = entry.key[len(root.rstrip("/")) :]
-    return entry._replace(key=posixpath.normpath(f"{below.rstrip('/')}{rest}") if rest else below)

@@ -1,4 +1,4 @@
-"""Flags as Go's `flag` and urfave/cli read them, which scripts rely on to the letter.
+"""Flags as Go's `flag` and urfave/cli read them, which scripts rely on to the letter; and ours.
 
 Laws (contract/etcdctl.md, sections 2 and 3):
 
@@ -6,6 +6,8 @@ Laws (contract/etcdctl.md, sections 2 and 3):
   first word that is no flag, or `--`, ends them. The last one wins, except where values are
   collected. Of a flag's names only one can be used at a time.
 * Integers, booleans and durations are written as in Go. What is wrong is Usage, in Go's words.
+* A line with a command or a flag of ours is none of etcdctl's. In it flags stand anywhere in front
+  of `--`, a boolean takes no word along, and a word with a dash that is no flag is a mistake.
 """
 
 from __future__ import annotations
@@ -77,22 +79,30 @@ HELP: Final = Flag(("help", "h"), BOOL, "show help")
 
 
 def parse(
-    flags: tuple[Flag, ...], words: list[str], *, forms_first: bool = False
+    flags: tuple[Flag, ...],
+    words: list[str],
+    *,
+    forms_first: bool = False,
+    anywhere: bool = False,
+    keeps_end: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Read flags off the front; return all values by name, and the words behind them.
 
     `forms_first`: of two mistakes the one told is that a flag is given by two of its names.
+    `anywhere`: flags are read off until `--`, wherever they stand. `keeps_end`: a `--` that ends
+    them stays, to tell what is behind it.
     """
     flags = flags if HELP in flags else (*flags, HELP)
+    end = words.index("--") if anywhere and "--" in words else len(words)
     given: set[str] = set()
     try:
-        read = _parsed(flags, list(words), given)
+        values, operands = _parsed(flags, words[:end], given, anywhere=anywhere)
     except Usage:
         if forms_first:
             _check_forms(flags, given)
         raise
     _check_forms(flags, given)
-    return read
+    return values, operands + words[end if keeps_end else end + 1 :]
 
 
 def _check_forms(flags: tuple[Flag, ...], given: set[str]) -> None:
@@ -103,14 +113,18 @@ def _check_forms(flags: tuple[Flag, ...], given: set[str]) -> None:
 
 
 def _parsed(
-    flags: tuple[Flag, ...], rest: list[str], given: set[str]
+    flags: tuple[Flag, ...], rest: list[str], given: set[str], *, anywhere: bool
 ) -> tuple[dict[str, Any], list[str]]:
     known = {name: flag for flag in flags for name in flag.names}
     values = {flag.name: flag.absent for flag in flags}
-    while rest and len(rest[0]) > 1 and rest[0].startswith("-"):
+    operands: list[str] = []
+    while rest and (anywhere or _is_dashed(rest[0])):
         word = rest.pop(0)
         if word == "--":
             break
+        if not _is_dashed(word):
+            operands.append(word)
+            continue
         name, has_value, value = word[2 if word.startswith("--") else 1 :].partition("=")
         if not name or name.startswith("-"):
             raise Usage(f"bad flag syntax: {word}")
@@ -128,7 +142,11 @@ def _parsed(
         else:
             values[flag.name] = _read(flag.kind, name, value)
         given.add(name)
-    return values, rest
+    return values, operands + rest
+
+
+def _is_dashed(word: str) -> bool:
+    return len(word) > 1 and word.startswith("-")
 
 
 def _read(kind: str, name: str, value: str) -> Any:
@@ -201,11 +219,22 @@ def reordered(flags: tuple[Flag, ...], words: list[str]) -> list[str]:
     return front + behind
 
 
+def is_any(flags: tuple[Flag, ...], words: list[str]) -> bool:
+    """Whether one of the flags is among the words in front of `--`."""
+    end = words.index("--") if "--" in words else len(words)
+    return any(
+        _is_dashed(word) and _named(word) in flag.names for word in words[:end] for flag in flags
+    )
+
+
 def _is_known(flags: tuple[Flag, ...], word: str) -> bool:
     if word in ("-", "--") or not word.startswith("-"):
         return False
-    name = word[2 if word.startswith("--") else 1 :].partition("=")[0]
-    return any(name in flag.names for flag in (*flags, HELP))
+    return any(_named(word) in flag.names for flag in (*flags, HELP))
+
+
+def _named(word: str) -> str:
+    return word[2 if word.startswith("--") else 1 :].partition("=")[0]
 
 
 def reordered_upstream(words: list[str]) -> list[str]:

@@ -100,10 +100,8 @@ def _ttl(text: object) -> int:
 
 def lock(session: Session) -> None:
     """Run a command while nobody else holds the lock."""
-    if len(session.operands) < 2 or not session.operands[0]:
-        fail_plainly("lock: key and command required: lock <key> -- <command> [args...]")
+    key, words = _split(session.operands)
     ttl, wait_s = _ttl(session.flags["ttl"]), session.flags["wait"]
-    key, *words = session.operands
     _check_program(words[0])
     loss = Loss()
     held = _lock(session, key, ttl=ttl, wait_s=wait_s if wait_s >= 0 else None, on_lost=loss.tell)
@@ -118,6 +116,22 @@ def lock(session: Session) -> None:
     if loss.error is not None:
         code = SERVER_ERROR
     raise Exit(code if code >= 0 else _BY_SIGNAL - code)
+
+
+def _split(operands: list[str]) -> tuple[str, list[str]]:
+    """The key and the command. A word that is not behind `--` is not run: it may be the key behind
+    a flag that was misread, or another key.
+    """
+    usage = "lock <key> -- <command> [args...]"
+    end = operands.index("--") if "--" in operands else len(operands)
+    keys, words = operands[:end], operands[end + 1 :]
+    if keys and not words and keys[1:]:
+        fail_plainly(f"lock: the command has to stand behind --: {usage}")
+    if keys[1:]:
+        fail_plainly(f"lock: one key is wanted, and not {keys[1]!r} as well: {usage}")
+    if not words or not keys or not keys[0]:
+        fail_plainly(f"lock: key and command required: {usage}")
+    return keys[0], words
 
 
 def _lock(session: Session, key: str, **options: Any) -> Lock:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -39,9 +38,6 @@ _ALL: Final = flags.Flag(("all",), flags.BOOL, "show what is new, too")
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    # As a program without handlers: Ctrl-C ends it, quietly, unless it was started to ignore it.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.setrecursionlimit(_NESTED_MAX)
     status = 0
     try:
@@ -88,10 +84,10 @@ def run(words: list[str]) -> None:
 
 
 def _parsed(
-    level: _Level, known: tuple[flags.Flag, ...], words: list[str], text: str
+    level: _Level, known: tuple[flags.Flag, ...], words: list[str], text: str, **how: bool
 ) -> tuple[dict[str, Any], list[str]]:
     try:
-        return flags.parse(known, words, forms_first=level is not _COMMAND)
+        return flags.parse(known, words, forms_first=level is not _COMMAND, **how)
     except flags.Usage as reason:
         heading = level.two_forms if isinstance(reason, flags.TwoForms) else level.mistake
         output.out(heading.format(reason) + text)
@@ -142,7 +138,9 @@ def _help_flags(
 ) -> tuple[list[str] | None, bool]:
     """The operands of a `help`, None if it was asked about itself; and whether of --all."""
     text = helping.help_help(path)
-    values, operands = _parsed(_COMMAND, known, flags.reordered(known, words), text)
+    is_ours = flags.is_any(known, words)
+    words = words if is_ours else flags.reordered(known, words)
+    values, operands = _parsed(_COMMAND, known, words, text, anywhere=is_ours)
     if values["help"]:
         output.out(text)
         return None, False
@@ -185,11 +183,14 @@ def _help_in_group(group: Command, words: list[str], text: str) -> None:
 def _run_command(path: str, command: Command, words: list[str], settings: dict[str, Any]) -> None:
     text = helping.command(path, command)
     known = command.flags + command.more_flags
+    is_ours = command.is_new or flags.is_any(command.more_flags, words)
     if command.name == "exec-watch":
         words = flags.reordered_upstream(words)
-    else:
+    elif not is_ours:
         words = flags.reordered(known, words)
-    values, operands = _parsed(_COMMAND, known, words, text)
+    values, operands = _parsed(
+        _COMMAND, known, words, text, anywhere=is_ours, keeps_end=command.is_wrapper
+    )
     if values["help"]:
         output.out(text)
         return

@@ -5,7 +5,8 @@ in order (watching); after a gap what differs is written again. So a mirror that
 on. What only the copy has is never removed unasked before the first event. TTLs are not copied: an
 expiry comes as an event. While one of the two does not answer it is tried again; nothing is
 skipped, and each outage and its end are said once. An original that has begun anew is a beginning
-as the first one: what is left of it may be the copy.
+as the first one: what is left of it may be the copy. Whatever signal ends the following, it says
+how far it came.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyetcdctl import requests
 from pyetcdctl.command import output
 from pyetcdctl.command.session import SERVER_ERROR, fail, fail_plainly
+from pyetcdctl.command.supervising import ENDING, heeded
 from pyetcdctl.errors import (
     ClientError,
     ClusterUnavailable,
@@ -44,7 +46,7 @@ _PAUSE_S: Final = 0.5
 
 
 def mirror(session: Session) -> None:
-    """Copy, and follow until Ctrl-C."""
+    """Copy, and follow until a signal ends it."""
     if len(session.operands) != 2:
         fail_plainly("mirror: two operands required: mirror <from> <to>")
     source, target = (session.client(endpoints=_endpoints(text)) for text in session.operands)
@@ -229,7 +231,8 @@ def _follow(source: Client, copying: _Copy, prefix: str, index: int, *, is_quiet
         tell()
         os._exit(0)
 
-    signal.signal(signal.SIGINT, end)
+    for number in heeded(*ENDING):
+        signal.signal(number, end)
     try:
         changes = source.watch(
             prefix,

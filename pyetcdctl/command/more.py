@@ -1,6 +1,7 @@
 """Commands that etcdctl does not have, as data; `help --all` lists them.
 
-Laws: they are new words, so no script of etcdctl's sees them; colour, tables and progress are for
+Laws: they are new words, so no script of etcdctl's sees them, and their flags are read our way
+(flags); colour, tables and progress are for
 terminals only. What is new in an old command is in its `more_flags` (table).
 """
 
@@ -86,11 +87,13 @@ MORE: Final[tuple[Command, ...]] = (
             "Waits its turn in the queue below <key>, runs the command, and ends with its exit "
             "code (128 + N if signal N ended it, 127 if there is no such command). Signals are "
             "passed on; Ctrl-Z does not stop it. If the lock is lost, the command is ended and the "
-            "exit code is 4; it is 4, too, if --wait runs out.",
+            "exit code is 4; it is 4, too, if --wait runs out. The command has to stand behind --: "
+            "in front of it there are flags and the key, and nothing there is ever run.",
             "pyetcdctl lock /locks/backup -- tar -cf /backup/data.tar /data",
             "pyetcdctl lock --wait 0s /locks/cron -- run-once",
         ),
         is_new=True,
+        is_wrapper=True,
     ),
     Command(
         "elect",

@@ -255,7 +255,11 @@ def ask_password(prompt: str) -> str:
 
 
 def _typed() -> str:
-    """Read a line without an echo; Ctrl-C is told by an exception here."""
+    """Read a line without an echo; Ctrl-C is told by an exception here.
+
+    What has been typed ahead is read, and what is behind the line left: stty, which etcdctl runs,
+    drains, too.
+    """
     import signal
     import termios
 
@@ -263,11 +267,11 @@ def _typed() -> str:
     silent = termios.tcgetattr(0)
     silent[3] &= ~termios.ECHO
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    termios.tcsetattr(0, termios.TCSAFLUSH, silent)
+    termios.tcsetattr(0, termios.TCSADRAIN, silent)
     try:
         return _line()
     finally:
-        termios.tcsetattr(0, termios.TCSAFLUSH, before)
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
         signal.signal(signal.SIGINT, handler)
 
 

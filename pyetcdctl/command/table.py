@@ -29,6 +29,8 @@ class Command(NamedTuple):
     group: tuple[Command, ...] = ()
     # Ours, and not etcdctl's: left out of the help text that scripts and people know.
     is_new: bool = False
+    # It runs a command, which stands behind `--` and is told from the operands by it.
+    is_wrapper: bool = False
     # Flags that etcdctl's command does not have: left out of its help text, too.
     more_flags: tuple[Flag, ...] = ()
     # Run instead for `-o yaml` and `-o table`, where these are no matter of one key's answer.

@@ -170,6 +170,21 @@ def test_broken_content_types(content_type: str, victim: Victim) -> None:
         assert json.loads(answer.body)["node"]["value"] == "x"
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [";a=b" * 200_000, "".join(f";a{n}=b" for n in range(90_000)), ';a="' + "\\a" * 400_000],
+    ids=["one name", "many names", "a quote"],
+)
+def test_a_content_type_of_a_megabyte(parameters: str, victim: Victim) -> None:
+    """Goal: it costs what its length costs, not the square of that: whoever holds up a leader for
+    longer than an election's time-out deposes it. Method: three shapes, answered within the time
+    that is allowed for one request.
+    """
+    headers = (("Content-Type", FORM + parameters),)
+    answer = fetch(victim.client_port, Request("PUT", b"/v2/keys/typed", headers, b"value=x"))
+    assert answer.status in (200, 201, 400), answer.body[:200]
+
+
 def test_chunks_in_odd_pieces(victim: Victim) -> None:
     """Goal: chunk borders and packet borders mean nothing. Method: the same chunked form, cut at
     every position into two packets."""

@@ -11,7 +11,7 @@ from api import Backend, Versions
 from api.exchange import Answer, Request, Response
 from kvstore import Machine, Reply, is_removed
 from kvstore.commands import AddMember, Command, PublishMember, encode
-from raft import Change, Identity, Node, Peer, ProposalFailed, Status
+from raft import Change, Identity, Node, Peer, Status
 from raft.membership import changed
 from raft.traffic import Traffic
 from server.options.urls import parse_urls
@@ -73,7 +73,7 @@ class FakeNode:
     async def read_barrier(self) -> None:
         """Reads are always current here."""
         if self.failure is not None:
-            raise ProposalFailed("etcdserver: request timed out")
+            raise self.failure
 
 
 def peer_url(member: int) -> str:

@@ -1,6 +1,8 @@
 """Forms and parameters, on their own; the servers are compared in tests/differential."""
 
 import contextlib
+import re
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -111,6 +113,9 @@ def test_any_bytes_are_a_form_or_an_error(query: bytes, body: bytes) -> None:
         ("a/", "mime: expected token after slash"),
         ("a/b c", "mime: unexpected content after media subtype"),
         ("a/b; x=1; x=2", "mime: duplicate parameter name"),
+        ("a/b; x=1; X=1", "mime: duplicate parameter name"),
+        ('a/b; x="1', ("a/b", "mime: invalid media parameter")),
+        ('a/b ; x = "\\"" ; y=2 ', ("a/b", None)),
     ],
 )
 def test_media_types(header: str, outcome: tuple[str, str | None] | str) -> None:
@@ -120,6 +125,31 @@ def test_media_types(header: str, outcome: tuple[str, str | None] | str) -> None
             mediatype.parse(header)
     else:
         assert mediatype.parse(header) == outcome
+
+
+@given(
+    st.lists(st.sampled_from([b"%", b"+", b"=", b"a", b"41", b"fF", b"\r", b"\n", b"\xff", b"g"]))
+)
+def test_values_are_unescaped_as_elsewhere(pieces: list[bytes]) -> None:
+    """Goal: the sweep over a long value has no rules of its own. Method: any mixture of what it
+    looks at, against the standard library's way, and a pattern that finds bad escapes.
+    """
+    text = b"".join(pieces)
+    if re.search(rb"%(?![0-9A-Fa-f]{2})", text):
+        with pytest.raises(EtcdError, match="invalid URL escape"):
+            forms.parse("PUT", FORM, b"", b"value=" + text)
+    else:
+        expected = unquote_to_bytes(text.replace(b"+", b" "))
+        assert forms.parse("PUT", FORM, b"", b"value=" + text) == {b"value": expected}
+
+
+def test_parameters_have_a_limit() -> None:
+    """Goal: a form's work is bounded by more than its length. Method: the limit, and one more."""
+    many = b"&".join([b"value=x"] * forms.PARAMETERS_MAX)
+    assert forms.parse("PUT", FORM, many, many) == {b"value": b"x"}
+    for query, body in ((many + b"&", many), (many, many + b"&")):
+        with pytest.raises(EtcdError, match="number of URL query parameters exceeded limit"):
+            forms.parse("PUT", FORM, query, body)
 
 
 def test_keys_have_limits() -> None:

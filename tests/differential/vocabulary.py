@@ -46,6 +46,7 @@ MEMBER_BODIES = (
 CONTENT_TYPES = (
     FORM, FORM + "; charset=utf-8", FORM.upper(), "application/json", "text/plain",
     "multipart/form-data; boundary=X", "", "; bad", FORM + "; charset", "x", FORM + ";",
+    FORM + "; a=b; A=b", FORM + '; a="b', FORM + ' ; a = "\\"" ; b=c ',
 )  # fmt: skip
 EXTRA_HEADERS = (
     ("Authorization", "Basic cm9vdDpycHc="), ("Origin", "http://x"), ("Accept-Encoding", "gzip"),

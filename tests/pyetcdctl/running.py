@@ -131,9 +131,12 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def at_terminal(script: str, endpoints: str) -> Iterator[Terminal]:
-    """Run a script with job control beside the test; `$CTL` in it is our program."""
+def at_terminal(script: str, endpoints: str, *, typed: str = "") -> Iterator[Terminal]:
+    """Run a script with job control beside the test; `$CTL` in it is our program. `typed` has been
+    typed before it begins.
+    """
     master, slave = pty.openpty()
+    os.write(master, typed.encode())
     os.set_blocking(master, False)
     process = subprocess.Popen(
         ["setsid", "--ctty", "bash", "--norc", "-c", f"set -m; {script}"],

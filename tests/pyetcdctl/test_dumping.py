@@ -91,6 +91,25 @@ def test_what_is_there_already(client: Client, url: str, place: str) -> None:
     assert client.get(f"{place}/a").node.value == "1"
 
 
+def test_below_the_root(client: Client, url: str, place: str) -> None:
+    """Goal: what is loaded below / needs no directory made for it: that is there, and all is well.
+    Method: a subtree, and a single key, which cannot be /.
+    """
+    client.set(f"{place}/{place[1:]}_a", "1")
+    client.make_dir(f"{place}/{place[1:]}_d", ttl=500)
+    dumped = run(url, "dump", place).out
+    for prefix in ("/", "//", "/x/.."):
+        said = run(url, "load", "--replace", "--prefix", prefix, stdin=dumped)
+        assert (said.code, said.err) == (0, "loaded 1 key and 1 directory\n")
+    assert client.get(f"{place}_a").node.value == "1"
+    dumped = run(url, "dump", f"{place}_a").out
+    said = run(url, "load", "--prefix", "/", stdin=dumped)
+    assert (said.code, said.err) == (
+        1,
+        f"load: nodes[0].key is '{place}_a', but a key with a value cannot be loaded as /\n",
+    )
+
+
 def test_a_key_in_the_way_of_a_directory(client: Client, url: str, place: str) -> None:
     """Goal: what the server refuses is told for each node, and the rest is loaded. Method: a key
     where the dump has a directory."""
@@ -101,7 +120,9 @@ def test_a_key_in_the_way_of_a_directory(client: Client, url: str, place: str) -
     client.set(f"{place}/d", "in the way")
     said = run(url, "load", stdin=dumped)
     assert said.code == 4
-    assert f"{place}/d: 102: Not a directory" in said.err or f"{place}/d: 10" in said.err
+    index = client.get(f"{place}/d").node.modified_index
+    assert said.err.startswith(f"{place}/d: 104: Not a directory ({place}/d) [")
+    assert int(said.err.partition("[")[2].partition("]")[0]) >= index
     assert said.err.endswith("loaded 1 key and 1 directory, 2 failed\n")
 
 
@@ -124,6 +145,22 @@ def test_one_key(client: Client, url: str, place: str) -> None:
     client.set(place, "v")
     assert json.loads(run(url, "dump", place).out)["nodes"] == [{"key": place, "value": "v"}]
     assert run(url, "dump", f"{place}/no").code == 4
+
+
+def test_the_format_of_a_file(client: Client, url: str, place: str, tmp_path: Path) -> None:
+    """Goal: what is asked for in words counts more than what a file is called. Method: JSON into a
+    file that is named as YAML, and the reverse; both asked for.
+    """
+    client.set(place, "v")
+    yaml, json_ = tmp_path / "x.yaml", tmp_path / "x.json"
+    assert run(url, "-o", "json", "dump", place, "-f", str(yaml)).code == 0
+    assert json.loads(yaml.read_text())["key"] == place
+    for words in (["-o", "yaml", "dump", place], ["dump", "--yaml", place]):
+        assert run(url, *words, "-f", str(json_)).code == 0
+        assert json_.read_text().startswith("pyetcdctl-dump: 1\n")
+    said = run(url, "-o", "json", "dump", place, "--yaml")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "--yaml and --output json cannot both be given\n"
 
 
 MARK = '"pyetcdctl-dump": 1, "key": "/a"'
@@ -152,6 +189,12 @@ MARK = '"pyetcdctl-dump": 1, "key": "/a"'
             f'{{{MARK}, "nodes": [{{"key": "/a", "dir": true, "value": ""}}]}}',
             r"nodes\[0\] has both dir and value",
         ),
+        (f'{{{MARK}, "nodes": [{{"key": "/b"}}]}}', r"nodes\[0\].key is '/b', but has to be /a or"),
+        (f'{{{MARK}, "nodes": [{{"key": "/ab"}}]}}', r"nodes\[0\].key is '/ab', but has to be /a "),
+        (
+            f'{{{MARK}, "nodes": [{{"key": "/a/b"}}, {{"key": "/a"}}, {{"key": "/a/b"}}]}}',
+            r"nodes\[2\].key is '/a/b', as that of nodes\[0\] is already$",
+        ),
     ],
 )
 def test_what_is_no_dump(text: str, complaint: str) -> None:
@@ -170,7 +213,8 @@ def test_bad_input_writes_nothing(client: Client, url: str, place: str) -> None:
     assert said.err == "load: nodes[1].value is 1, but has to be a text (in quotes)\n"
     assert run(url, "get", f"{place}/a").code == 4
     outside = json.dumps({dumps.MARK: 1, "key": "/x", "nodes": nodes[:1]})
-    assert "has to be below /x" in run(url, "load", "--prefix", "/y", stdin=outside).err
+    assert "has to be /x or below" in run(url, "load", stdin=outside).err
+    assert "has to be /x or below" in run(url, "load", "--prefix", "/y", stdin=outside).err
     assert run(url, "load", "--replace", "--skip-existing", stdin=text).code == 1
     assert run(url, "load", "/nonexistent").err.startswith("load: open /nonexistent: no such file")
 

@@ -27,6 +27,7 @@ from tests.pyetcdctl.running import (
 from tests.pyetcdctl.saying import saying
 
 NOWHERE = "http://127.0.0.1:1"
+UNKNOWN = "flag provided but not defined"
 
 
 def queue(client: Client, place: str) -> list[str]:
@@ -47,6 +48,16 @@ def test_the_exit_code_is_the_commands(
     again. Method: a command that succeeds, one that fails, one that a signal ends."""
     said = run(url, "lock", place, "--", "sh", "-c", script)
     assert (said.code, said.out, said.err) == (code, "hi\n", "")
+    assert queue(client, place) == []
+
+
+def test_what_is_behind_the_dashes(client: Client, url: str, place: str) -> None:
+    """Goal: flags are flags on both sides of the key, and none behind `--`, where all is the
+    command's. Method: a command whose words look like our flags, and as another `--`.
+    """
+    words = ["echo", "--wait", "0s", "--ttl", "--", "-h"]
+    said = run(url, "lock", "--ttl", "20", place, "--wait=5s", "--", *words)
+    assert (said.code, said.out, said.err) == (0, "--wait 0s --ttl -- -h\n", "")
     assert queue(client, place) == []
 
 
@@ -254,6 +265,17 @@ def test_nohup(client: Client, url: str, place: str) -> None:
     [
         (["lock"], 1, "lock: key and command required"),
         (["lock", "/k"], 1, "lock: key and command required"),
+        (["lock", "/k", "--"], 1, "lock: key and command required"),
+        (["lock", "--", "/k", "true"], 1, "lock: key and command required"),
+        (["lock", "/k", "true"], 1, "lock: the command has to stand behind --: lock <key> -- <"),
+        (["lock", "/k", "0s", "--", "true"], 1, "lock: one key is wanted, and not '0s' as well"),
+        (["lock", "--waitt", "0s", "/k", "--", "true"], 1, f"{UNKNOWN}: -waitt\n"),
+        (["lock", "--no-wait", "/k", "--", "true"], 1, f"{UNKNOWN}: -no-wait\n"),
+        (["lock", "/k", "--no-wait", "--", "true"], 1, f"{UNKNOWN}: -no-wait\n"),
+        (["lock", "/k", "true", "-x"], 1, f"{UNKNOWN}: -x\n"),
+        (["lock", "/k", "--wait", "--", "true"], 1, "flag needs an argument: -wait\n"),
+        (["elect", "/k", "--tll", "5", "v"], 1, f"{UNKNOWN}: -tll\n"),
+        (["elect", "/k", "v", "--tll=5"], 1, f"{UNKNOWN}: -tll\n"),
         (["lock", "/k", "--", "no-such-command"], 127, 'lock: exec: "no-such-command": exec'),
         (["lock", "/k", "--", "/etc/passwd"], 126, "lock: /etc/passwd: permission denied"),
         (["lock", "/k", "--", "/etc"], 126, "lock: /etc: is a directory"),

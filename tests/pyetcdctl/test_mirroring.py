@@ -11,7 +11,7 @@ from pyetcdctl.watching import Watch
 from tests.clients.reachable import KINDS, reachable
 from tests.clients.waiting import until
 from tests.oracle import Pyetcd, Server
-from tests.pyetcdctl.running import run, running
+from tests.pyetcdctl.running import at_terminal, run, running
 
 FOREIGN = 1500
 
@@ -65,6 +65,42 @@ def test_a_copy_and_all_that_follows(
     assert ended.code == 0
     assert ended.err.startswith("followed 1")
     assert ended.err.endswith("\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end(client: Client, url: str, place: str, number: signal.Signals) -> None:
+    """Goal: whatever ends a mirror, it says how far it came, as a log wants to know. Method: each
+    signal that ends, while it follows.
+    """
+    client.set(f"{place}/a", "1")
+    with (
+        reachable(Pyetcd) as target,
+        running(url, "mirror", "--prefix", place, url, target.url) as mirror,
+    ):
+        mirror.says("as of index")
+        made = client.set(f"{place}/a", "2").node.modified_index
+        mirror.says(f" set {place}/a\n")
+        mirror.send(number)
+        ended = mirror.ended()
+    assert (ended.code, ended.err) == (0, f"followed 1 change, up to index {made}\n")
+
+
+def test_an_end_that_is_ignored(client: Client, url: str, place: str) -> None:
+    """Goal: behind `nohup` SIGHUP ends nothing. Method: so; then SIGTERM."""
+    client.set(f"{place}/a", "1")
+    with reachable(Pyetcd) as target:
+        script = (
+            f"trap '' HUP; $CTL mirror --prefix {place} {url} {target.url} & "
+            "read _; kill -HUP $!; read _; kill $!; wait $!; echo code $?"
+        )
+        with at_terminal(script, url) as terminal:
+            terminal.shows("as of index")
+            terminal.type("\n")
+            client.set(f"{place}/a", "2")
+            terminal.shows(f" set {place}/a")
+            terminal.type("\n")
+            terminal.shows("code 0")
+            assert "followed 1 change" in terminal.shown
 
 
 def _has(client: Client, key: str) -> bool:

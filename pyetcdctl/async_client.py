@@ -33,7 +33,7 @@ from pyetcdctl.errors import (
     NoEndpoints,
 )
 from pyetcdctl.failover import Round
-from pyetcdctl.surface import Surface
+from pyetcdctl.surface import LOCK_TTL_S, Surface
 from pyetcdctl.tls import TLS
 from pyetcdctl.transport import BODY_BYTES_MAX
 from pyetcdctl.watching import Change, Watch
@@ -41,10 +41,11 @@ from pyetcdctl.watching import Change, Watch
 if TYPE_CHECKING:
     import random
 
-    from pyetcdctl.leases import AsyncLease
+    from pyetcdctl.leases import AsyncLease, LeaseLost
     from pyetcdctl.locking import AsyncLock
     from pyetcdctl.requests import Request
     from pyetcdctl.transport import Answer
+    from pyetcdctl.turn import LockLost
 
 
 class AsyncClient(
@@ -97,17 +98,35 @@ class AsyncClient(
         arguments.seconds("total_timeout_s", total_timeout_s)
         self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
 
-    def lock(self, key: str, **options: Any) -> AsyncLock:
+    def lock(
+        self,
+        key: str,
+        *,
+        ttl: int = LOCK_TTL_S,
+        value: str | None = None,
+        wait_s: float | None = None,
+        on_lost: Callable[[LockLost], None] | None = None,
+        on_outage: Callable[[ClientError], None] | None = None,
+    ) -> AsyncLock:
         """A lock on a directory's queue, for an `async with` block; options as AsyncLock's."""
         from pyetcdctl.locking import AsyncLock
 
-        return AsyncLock(self, key, **options)
+        return AsyncLock(
+            self, key, ttl=ttl, value=value, wait_s=wait_s, on_lost=on_lost, on_outage=on_outage
+        )
 
-    def keep(self, key: str, ttl: int, **options: Any) -> AsyncLease:
+    def keep(
+        self,
+        key: str,
+        ttl: int,
+        *,
+        on_lost: Callable[[LeaseLost], None] | None = None,
+        alive_s: float | None = None,
+    ) -> AsyncLease:
         """Keep a key alive in an `async with` block; options as AsyncLease's."""
         from pyetcdctl.leases import AsyncLease
 
-        return AsyncLease(self, key, ttl, **options)
+        return AsyncLease(self, key, ttl, on_lost=on_lost, alive_s=alive_s)
 
     @property
     def endpoints(self) -> list[str]:
@@ -131,7 +150,10 @@ class AsyncClient(
         on_outage: Callable[[ClientError | None], None] | None = None,
     ) -> AsyncIterator[Change]:
         """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
-        or from now on, without gaps, for ever.
+        or from the first step of the loop on, without gaps, for ever.
+
+        Nothing is asked before that step: what happens between this call and it is told only to who
+        says where to begin.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
         Change that says how things are (see watching). `on_outage` is told of each outage once, and

@@ -32,7 +32,7 @@ from pyetcdctl.errors import (
 )
 from pyetcdctl.failover import Round
 from pyetcdctl.requests import Request
-from pyetcdctl.surface import Surface
+from pyetcdctl.surface import LOCK_TTL_S, Surface
 from pyetcdctl.tls import TLS
 from pyetcdctl.transport import Answer, Patience, Transport
 from pyetcdctl.watching import Change, Watch
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator, Sequence
 
-    from pyetcdctl.leases import Lease
+    from pyetcdctl.leases import Lease, LeaseLost
     from pyetcdctl.locking import Lock
+    from pyetcdctl.turn import LockLost
 
 
 TIMEOUT_S: Final = 2.0
@@ -118,17 +119,35 @@ class Client(Surface[Result, Member, list[Member], None]):
         arguments.seconds("total_timeout_s", total_timeout_s)
         self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
 
-    def lock(self, key: str, **options: Any) -> Lock:
+    def lock(
+        self,
+        key: str,
+        *,
+        ttl: int = LOCK_TTL_S,
+        value: str | None = None,
+        wait_s: float | None = None,
+        on_lost: Callable[[LockLost], None] | None = None,
+        on_outage: Callable[[ClientError], None] | None = None,
+    ) -> Lock:
         """A lock on a directory's queue, to be used in a `with` block; options as Lock's."""
         from pyetcdctl.locking import Lock
 
-        return Lock(self, key, **options)
+        return Lock(
+            self, key, ttl=ttl, value=value, wait_s=wait_s, on_lost=on_lost, on_outage=on_outage
+        )
 
-    def keep(self, key: str, ttl: int, **options: Any) -> Lease:
+    def keep(
+        self,
+        key: str,
+        ttl: int,
+        *,
+        on_lost: Callable[[LeaseLost], None] | None = None,
+        alive_s: float | None = None,
+    ) -> Lease:
         """Keep a key alive in a `with` block; options as Lease's."""
         from pyetcdctl.leases import Lease
 
-        return Lease(self, key, ttl, **options)
+        return Lease(self, key, ttl, on_lost=on_lost, alive_s=alive_s)
 
     @property
     def endpoints(self) -> list[str]:
@@ -154,7 +173,10 @@ class Client(Surface[Result, Member, list[Member], None]):
         on_outage: Callable[[ClientError | None], None] | None = None,
     ) -> Iterator[Change]:
         """Every change behind `after_index`, or behind what a `get` of the key answered (`known`),
-        or from now on, without gaps, for ever.
+        or from the first step of the loop on, without gaps, for ever.
+
+        Nothing is asked before that step: what happens between this call and it is told only to who
+        says where to begin.
 
         Endpoints that fail are tried again; what cannot be caught up with any more comes as one
         Change that says how things are (see watching). `on_outage` is told of each outage once, and

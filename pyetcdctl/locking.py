@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Final
 from pyetcdctl import requests
 from pyetcdctl.errors import ClientClosed, ClientError, EtcdError
 from pyetcdctl.leases import AsyncLease, Lease, LeaseLost, now_s
+from pyetcdctl.surface import LOCK_TTL_S
 from pyetcdctl.turn import LockLost, Turn, as_lock
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
 
-TTL_S: Final = 10
 _REMOVALS_MAX: Final = 3
 LEAVING_S: Final = 2.0
 """How long somebody who is in a hurry tries to give a lock back."""
@@ -60,7 +60,7 @@ class Lock:
         client: Client,
         key: str,
         *,
-        ttl: int = TTL_S,
+        ttl: int = LOCK_TTL_S,
         value: str | None = None,
         wait_s: float | None = None,
         on_lost: Callable[[LockLost], None] | None = None,
@@ -198,7 +198,7 @@ class AsyncLock:
         client: AsyncClient,
         key: str,
         *,
-        ttl: int = TTL_S,
+        ttl: int = LOCK_TTL_S,
         value: str | None = None,
         wait_s: float | None = None,
         on_lost: Callable[[LockLost], None] | None = None,

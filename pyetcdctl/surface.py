@@ -8,12 +8,15 @@ siblings.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pyetcdctl import answers, arguments, requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+LOCK_TTL_S: Final = 10
+"""How long others wait for the holder of a lock who died, unless told otherwise."""
 
 ResultT = TypeVar("ResultT")
 MemberT = TypeVar("MemberT")

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyetcdctl import AsyncClient, BadCredentials, Client, ClientError, Result
+from pyetcdctl import (
+    AsyncClient,
+    AsyncLease,
+    AsyncLock,
+    BadCredentials,
+    Client,
+    ClientError,
+    Lease,
+    Lock,
+    Result,
+)
 from tests.etcdctl.mocks import Mocks
 from tests.oracle import Pyetcd
 from tests.oracle.process import RealEtcd, Server, free_port
@@ -254,3 +265,19 @@ def test_the_ring() -> None:
                 except ClientError as error:
                     outcomes.add((first == dead, type(error).__name__))
         assert outcomes == {(True, "done"), (False, "done")}
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("method", "kinds"), [("lock", (Lock, AsyncLock)), ("keep", (Lease, AsyncLease))]
+)
+def test_what_is_kept_has_its_options_by_name(client: Any, method: str, kinds: Any) -> None:
+    """Goal: a type checker sees an option that is misspelt. Method: the parameters of a client's
+    method are those of what it makes.
+    """
+
+    def parameters(made: Any) -> list[tuple[object, ...]]:
+        found = [*inspect.signature(made).parameters.values()][1:]
+        return [(each.name, each.kind, each.default) for each in found]
+
+    assert parameters(getattr(client, method)) == parameters(kinds[client is AsyncClient])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import closing
 from typing import Any, Final, NamedTuple, NoReturn
 
 from pyetcdctl.command import flags, helping, output
@@ -198,4 +199,5 @@ def _run_command(path: str, command: Command, words: list[str], settings: dict[s
     run = command.run_formatted if is_formatted else command.run
     module, _, function = run.partition(":")
     run_it = getattr(importlib.import_module(f"pyetcdctl.command.{module}"), function)
-    run_it(Session(settings, values, operands))
+    with closing(Session(settings, values, operands)) as session:
+        run_it(session)

@@ -67,6 +67,12 @@ class Session:
         self.settings = settings
         self.flags = flags
         self.operands = operands
+        self._clients: list[Client] = []
+
+    def close(self) -> None:
+        """Close the clients it gave."""
+        for client in self._clients:
+            client.close()
 
     # -- the client ---------------------------------------------------------------------------
 
@@ -91,6 +97,7 @@ class Session:
             )
         except ClientError as error:
             fail_plainly(error)
+        self._clients.append(client)
         if sync and not self.settings["no-sync"]:
             self._sync(client)
         self.print_endpoints(client)

@@ -164,3 +164,18 @@ def test_a_member_that_hangs() -> None:
         assert f'{stopped.url}/health": client: endpoint {stopped.url} exceeded header' in done.out
         assert done.out.count(" is healthy: ") == 2
         assert done.out.endswith("cluster is degraded\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["set KEY v", "get KEY", "get KEY/no", "ls", "-o table ls", "member list", "cluster-health",
+     "watch --after-index 1 KEY", "user list", "dump KEY", "tree KEY",
+     "lock KEY.lock -- true", "rm KEY"],
+)  # fmt: skip
+def test_nothing_stays_open(client: Client, url: str, place: str, line: str) -> None:
+    """Goal: who looks for what programs leave open sees nothing of ours. Method: ordinary commands
+    with Python's warnings, which are to change nothing.
+    """
+    words = ["--no-sync", *line.replace("KEY", f"{place}/k").split()]
+    client.set(f"{place}/k", "v")
+    assert "Warning" not in run(url, *words, PYTHONDEVMODE="1").err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyetcdctl import ClusterUnavailable, Refused
+from pyetcdctl import BadAnswer, ClusterUnavailable, Refused
 from tests.clients.etcdctl import find_etcdctl
 from tests.pyetcdctl.running import END_S, PROGRAM, environment
 from tests.pyetcdctl.saying import saying
@@ -153,10 +153,22 @@ def test_both_clients_take_it_alike(what: str) -> None:
 @pytest.mark.parametrize("index", ["9" * 5000, "18446744073709551616", "-5", "\u0665\u00b2", "x"])
 @pytest.mark.parametrize("ask", [heard, awaited])
 def test_an_index_that_is_none(ask: Callable[..., object], index: str) -> None:
-    """Goal: it is taken for none, as that of a proxy that takes it away. Method: ask for a key, and
-    wait for one behind an index.
+    """Goal: it is refused in Go's words; taken for none, it would begin a watch with all that was
+    ever there. Method: ask for a key, and wait for one behind an index.
     """
     with saying(whole(b"X-Etcd-Index: %b\r\n" % index.encode())) as url:
+        for question in (key, lambda c: c.wait("/a", wait_index=3)):
+            found = ask(question, url)
+            assert isinstance(found, tuple)
+            assert found[0] is BadAnswer
+            assert found[1].startswith("strconv.ParseUint: parsing ")
+
+
+@pytest.mark.parametrize("head", [b"", b"X-Etcd-Index:\r\n", b"X-Etcd-Index: \r\n"])
+@pytest.mark.parametrize("ask", [heard, awaited])
+def test_no_index(ask: Callable[..., object], head: bytes) -> None:
+    """Goal: an answer whose index a proxy has taken away is one. Method: as above."""
+    with saying(whole(head)) as url:
         for question in (key, lambda c: c.wait("/a", wait_index=3)):
             found = ask(question, url)
             assert isinstance(found, tuple)

@@ -3,7 +3,7 @@
 | left                                                     | goes                                |
 |----------------------------------------------------------|-------------------------------------|
 | a route by a gateway through the outer interface, to a   | unless the subnet is leased by a    |
-| part of the network that a SubnetLen can make            | host that is reached so             |
+| part of the network that a lease can have                | host that is reached so             |
 | a vxlan device flannel.N, with what hangs on it          | unless it is this run's, or has an  |
 |                                                          | address beside the network, or none |
 
@@ -19,10 +19,9 @@ import re
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network
 
-from flannel.config import SUBNET_LENGTH_MAX
 from flannel.interfaces import OUR_DEVICES
 from flannel.kernel import Kernel, Link
-from flannel.lease import Lease
+from flannel.lease import LENGTH_MAX, Lease
 
 _DEVICE = re.compile(r"flannel\.[0-9]+")
 
@@ -42,7 +41,7 @@ async def clear(
             and route.gateway
             and not route.is_onlink
             and route.index == outer
-            and network.prefixlen < route.destination.prefixlen <= SUBNET_LENGTH_MAX
+            and network.prefixlen < route.destination.prefixlen <= LENGTH_MAX
             and route.destination.subnet_of(network)
             and route.destination not in leased
         ):

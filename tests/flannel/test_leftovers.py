@@ -10,8 +10,8 @@ from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
 
 pytestmark = as_root
 
-LEFT = ("172.24.32.0/20", "172.24.96.0/19", "172.24.200.192/26", "172.24.77.0/24")
-"""By another SubnetLen, shorter and longer, within a lease and beside all of them."""
+LEFT = ("172.24.32.0/20", "172.24.96.0/19", "172.24.200.192/26", "172.24.77.0/24", "172.24.85.6/31")
+"""Of leases of other lengths, shorter and longer, within a lease and beside all of them."""
 SOMEBODY_ELSES = (
     "172.24.78.0/26 via 172.17.8.98 dev eth1 proto static",
     "172.24.79.0/26 via 172.17.8.98 dev eth1 metric 50",

@@ -334,6 +334,23 @@ def test_a_subnet_given_back_is_written_down_again(scene: Scene) -> None:
     assert daemon.stop() == 0
 
 
+def test_a_lost_subnet_whose_lease_becomes_unreadable(scene: Scene) -> None:
+    """Goal: it is not fought for. Method: another host's value, then one that is none, then ours,
+    which is heard behind them."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon().start().ready()
+    ((name, value),) = scene.operator.subnets().items()
+    scene.operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=86400)
+    daemon.says("was taken over by 172.17.8.102")
+    index = scene.operator.set(f"subnets/{name}", "spoilt", ttl=86400)
+    daemon.says("has become unreadable, and is another host's by now: it is left alone")
+    last = scene.operator.set(f"subnets/{name}", value, ttl=86400)
+    daemon.says("was written by somebody else")
+    assert last == index + 1
+    assert "writing it anew" not in daemon.log()
+    assert daemon.stop() == 0
+
+
 def test_a_store_that_hangs_is_waited_out(scene: Scene) -> None:
     """It takes connections and says nothing."""
     scene.operator.configure(**ALLOC)

@@ -50,6 +50,11 @@ HOST = Host(LINKS, ADDRESSES, ROUTES)
         ([], ["eth[1-9]"], "eth1", "172.17.8.101"),
         ([], [r"^eth[[:digit:]]\z"], "eth0", "10.0.2.15"),
         (["nosuch"], ["nosuch", "eth0"], "eth0", "10.0.2.15"),
+        ([""], [], "eth0", "10.0.2.15"),
+        (["nosuch", "", "eth1"], [], "eth0", "10.0.2.15"),
+        (["eth1", ""], [], "eth1", "172.17.8.101"),
+        ([], [""], "eth0", "10.0.2.15"),
+        (["eth2"], ["nosuch", "", "eth1"], "eth0", "10.0.2.15"),
     ],
 )
 def test_the_choice(names: list[str], patterns: list[str], name: str, address: str) -> None:
@@ -111,6 +116,11 @@ def test_no_default_route() -> None:
         choose(Host(LINKS, ADDRESSES, ROUTES[:1]), [], [])
     with pytest.raises(InterfaceError, match=r"eth0 has no IPv4 address \(the default"):
         choose(Host(LINKS, ADDRESSES[2:], ROUTES), [], [])
+    nowhere = Host(LINKS, ADDRESSES, ROUTES[:1])
+    assert choose(nowhere, ["", "eth1"], []).link.name == "eth1"
+    for names, patterns in (["nosuch", ""], []), (["nosuch"], [""]):
+        with pytest.raises(InterfaceError, match=r"is named nosuch; unable to find default route"):
+            choose(nowhere, names, patterns)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from flannel.backends.upkeep import keep, put_back, put_right_over
 from flannel.backends.vxlan_device import Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
-from flannel.kernel import Kernel, KernelError, Link
+from flannel.kernel import Kernel, KernelError, Link, vxlan_port
 from flannel.lease import Lease, LeaseError
 from flannel.tables import Neighbour, Route, used
 from golang import json_text
@@ -51,6 +51,7 @@ class Settings:
 
     vni: int
     port: int
+    """0 is the kernel's own."""
     gbp: bool
     direct_routing: bool
     learning: bool
@@ -87,7 +88,7 @@ class VXLAN:
             vni=settings.vni,
             parent=external.link.index,
             local=external.address,
-            port=settings.port,
+            port=settings.port or vxlan_port(),
             gbp=settings.gbp,
             learning=settings.learning,
         )

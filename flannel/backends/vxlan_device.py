@@ -29,8 +29,6 @@ from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
 from flannel.tables import Address
 
 MAC_BYTES = 6
-DEFAULT_PORT = 8472
-"""The kernel's own, which is none of IANA's."""
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +131,7 @@ class Device:
             await self._upkeep.put_right(self.kernel)
 
     async def _replace(self, misfit: Link) -> None:
-        if misfit.vxlan and misfit.vxlan.port == self._port:
+        if misfit.vxlan and misfit.vxlan.port == self.wanted.port:
             await self.kernel.remove_link(misfit)
             self._link = await self._make(self.name)
             return
@@ -148,10 +146,6 @@ class Device:
     @property
     def _trial_name(self) -> str:
         return f"flannel-{self.wanted.vni}"
-
-    @property
-    def _port(self) -> int:
-        return self.wanted.port or DEFAULT_PORT
 
     async def _make(self, name: str) -> Link:
         self._made = name
@@ -180,7 +174,7 @@ class Device:
                 raise
         else:
             return
-        port = link.vxlan.port if link.vxlan else self._port
+        port = link.vxlan.port if link.vxlan else self.wanted.port
         if not await free_port(self.kernel, port, self.network, link.index):
             names = [one.name for one in await port_holders(self.kernel, port, link.index)]
             raise BackendError(

@@ -77,7 +77,8 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             registry = Registry(client, options.etcd_prefix)
             network = await _network_config(registry, kernel, endpoints)
             previous = subnet_file.previous_subnet(options.subnet_path)
-            backend = _backend(network, table.Place(kernel, external, previous))
+            territory = leftovers.Territory(network, previous)
+            backend = _backend(network, table.Place(kernel, external, territory))
             try:
                 avoided = await _avoided(kernel, external, endpoints)
                 holding = await _start(network, external, registry, backend, previous, avoided)

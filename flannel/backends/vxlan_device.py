@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import BackendError
-from flannel.backends.leftovers import free_port, port_holders
+from flannel.backends.leftovers import Territory, free_port, port_holders
 from flannel.backends.upkeep import Upkeep
 from flannel.device import Vxlan, difference
 from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
@@ -40,9 +40,7 @@ class Device:
     kernel: Kernel
     wanted: Vxlan
     mtu: int
-    network: IPv4Network
-    previous: IPv4Network | None
-    """The subnet an earlier run of ours has had, of this Network or of another."""
+    territory: Territory
     mac: str = field(default_factory=lambda: _new_mac())
     _link: Link | None = None
     _made: str = ""
@@ -175,7 +173,7 @@ class Device:
         else:
             return
         port = link.vxlan.port if link.vxlan else self.wanted.port
-        if not await free_port(self.kernel, port, self.network, link.index):
+        if not await free_port(self.kernel, port, self.territory, link.index):
             names = [one.name for one in await port_holders(self.kernel, port, link.index)]
             raise BackendError(
                 f"switching {self.name} on: another program or device has the UDP port {port} "
@@ -184,12 +182,12 @@ class Device:
         await self.kernel.set_up(link)
 
     async def _refuse_anothers(self, found: Link) -> None:
+        network = self.territory.network
         for one in await self.kernel.addresses(found.index):
-            is_own = self.previous and one.address == self.previous.network_address
-            if one.address not in self.network and not is_own:
+            if one.address not in network and not self.territory.had(one.address):
                 raise BackendError(
                     f"{self.name} has the address {one.address}, which is not in the Network "
-                    f"{self.network}: if another flannel network of this host uses it, give each "
+                    f"{network}: if another flannel network of this host uses it, give each "
                     "a VNI of its own; if it is left from an earlier Network, "
                     f"`ip link delete {self.name}`"
                 )

@@ -24,6 +24,7 @@ from flannel.backends.backend import Backend, BackendError
 from flannel.backoff import Backoff
 from flannel.config import ConfigError, NetworkConfig
 from flannel.endpoints import EndpointError, Endpoints
+from flannel.env_file import NotAFile
 from flannel.flags import Options
 from flannel.following import SetBack, follow
 from flannel.holding import Holding
@@ -34,7 +35,6 @@ from flannel.leasing import AcquireError, Keeper, acquire_lease
 from flannel.peers import Peers
 from flannel.registry import Registry
 from flannel.resettling import Lost
-from flannel.subnet_file import SubnetFileError
 from pyetcdctl import TLS, AsyncClient, ClientError
 
 MINUTE_S = 60
@@ -67,7 +67,7 @@ class Work:
 async def serve(options: Options, environ: Mapping[str, str]) -> None:
     """Run until the lease is lost; raises Failure."""
     try:
-        subnet_file.check(options.subnet_path)
+        env_file.check(options.subnet_path, "-subnet-file")
         async with contextlib.AsyncExitStack() as stack:
             kernel = await stack.enter_async_context(Kernel())
             external = await _interface(kernel, options)
@@ -95,7 +95,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             notify.ready(environ)
             work = Work(kernel, network, external, endpoints, registry, backend, keeper)
             await _until_lost(options, work, guard)
-    except (BackendError, KernelError, SubnetFileError) as error:
+    except (BackendError, KernelError, NotAFile) as error:
         raise Failure(str(error)) from None
 
 

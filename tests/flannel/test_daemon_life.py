@@ -6,7 +6,9 @@ is compared with what was there before.
 
 import json
 import os
+import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -470,6 +472,36 @@ def test_variables_and_health(scene: Scene) -> None:
     assert scene.host.run(*get[:-1], f"{get[-1]}/healthz") == "flanneld is running 200"
     assert scene.host.run(*get[:-1], f"{get[-1]}/other") == " 404"
     daemon.stop()
+
+
+SILENT = """
+import socket
+from urllib.request import urlopen
+silent = [socket.create_connection(("127.0.0.1", 8099)) for _ in range(9)]
+silent[0].send(b"GET /hea")
+print(urlopen("http://127.0.0.1:8099/healthz").read(), flush=True)
+for one in silent:
+    one.recv(1)
+"""
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["a signal", "a lost lease"])
+def test_an_end_while_connections_to_healthz_are_open(scene: Scene, is_told: bool) -> None:
+    """Goal: it goes without a traceback. Method: connections that ask nothing, or half of it, taken
+    before one that is answered."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon("-healthz-port=8099").start().ready()
+    output = scene.directory / "silent"
+    scene.host.start([sys.executable, "-c", SILENT], output)
+    until(lambda: "flanneld is running" in output.read_text(), "the last one is answered")
+    if is_told:
+        assert daemon.stop() == 0
+    else:
+        scene.operator.delete(f"subnets/{scene.operator.lease_of(scene.host.address)}")
+        assert daemon.exits() == 0
+    assert [
+        line for line in daemon.log().splitlines() if not re.match("[IWE][0-9]{4} ", line)
+    ] == []
 
 
 def test_the_subnet_file_cannot_be_written(scene: Scene) -> None:

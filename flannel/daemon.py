@@ -4,9 +4,10 @@
     -> READY=1 -> news of leases, renewal, rules and packets, until a signal or the lease is lost
 
 Laws: until READY a failure or a signal leaves links and routes as they were found (but for a vxlan
-device that did not fit, or had the port, once there is a lease); after it nothing is taken down, so
-packets flow while the daemon is away. What may come right by itself (a store that
-is away, a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
+device that did not fit, or had the port, once there is a lease), and no set of rules of which none
+was there before; after it nothing is taken down, so packets flow while the daemon is away. What may
+come right by itself (a store that is away, a config that is wrong) is waited for, for ever; what
+will not is a `Failure`, exit code 1.
 """
 
 import asyncio
@@ -79,6 +80,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             previous = subnet_file.previous_subnet(options.subnet_path)
             territory = leftovers.Territory(network, previous)
             backend = _backend(network, table.Place(kernel, external, territory))
+            guard = iptables.Guard()
             try:
                 avoided = await _avoided(kernel, external, endpoints)
                 holding = await _start(network, external, registry, backend, previous, avoided)
@@ -87,9 +89,10 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
                 )
                 margin_s = options.subnet_lease_renew_margin * MINUTE_S
                 keeper = Keeper(registry, holding, margin_s, remember=remember)
-                guard = await _rules(options, network, keeper.subnet)
+                await guard.begin(await _rules(options, network, keeper.subnet))
                 remember(is_ours=True)
             except BaseException:
+                await guard.undo()
                 await backend.undo()
                 raise
             notify.ready(environ)
@@ -208,7 +211,10 @@ async def _start(
     return holding
 
 
-async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) -> iptables.Guard:
+async def _rules(
+    options: Options, network: NetworkConfig, subnet: IPv4Network
+) -> list[iptables.RuleSet]:
+    """Those to keep; what an earlier run has left of others goes."""
     sets = []
     if options.ip_masq:
         sets.append(iptables.masquerade(network.network, subnet))
@@ -216,9 +222,7 @@ async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) 
         await iptables.clear(iptables.no_masquerade(network.network))
     if options.iptables_forward_rules:
         sets.append(iptables.forward(network.network))
-    guard = iptables.Guard(sets)
-    await guard.check()
-    return guard
+    return sets
 
 
 def _write_subnet_file(

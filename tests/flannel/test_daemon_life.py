@@ -432,21 +432,51 @@ def test_masquerade_rules_of_an_earlier_run(scene: Scene) -> None:
 INTERRUPTER = """#!/bin/sh
 /usr/sbin/$(basename $0) "$@"
 status=$?
-case "$*" in *" -S "*) ;; *) kill -TERM $PPID ;; esac
+echo >> {calls}
+[ $(wc -l < {calls}) = {step} ] && kill -TERM $PPID
 exit $status
 """
 
 
-def test_a_signal_while_rules_are_put(scene: Scene) -> None:
-    """After whatever step it comes, all rules of the set are there, or none."""
-    scene.operator.configure(**ALLOC)
+def interrupted(scene: Scene, step: int) -> Daemon:
+    """A daemon that gets a signal when its step-th call of iptables is done."""
+    calls = scene.directory / "calls"
     for name in ("iptables", "iptables-restore"):
         path = scene.directory / name
-        path.write_text(INTERRUPTER)
+        path.write_text(INTERRUPTER.format(calls=calls, step=step))
         path.chmod(0o755)
     daemon = scene.daemon("-ip-masq").start(PATH=f"{scene.directory}:{os.environ['PATH']}")
     assert daemon.exits() == 0
-    assert scene.host.run("iptables", "-t", "nat", "-S", "POSTROUTING").count("-A ") in (0, 4)
+    return daemon
+
+
+@pytest.mark.parametrize("step", range(1, 5))
+def test_a_signal_while_rules_are_put(scene: Scene, step: int) -> None:
+    """Goal: a start that does not come to its end leaves no rule behind. Method: the signal after
+    each step: each of two sets is listed and put."""
+    scene.operator.configure(**NETWORK)
+    before = state(scene.host)
+    daemon = interrupted(scene, step)
+    assert "Adding iptables rule" in daemon.log() or step == 1
+    assert state(scene.host) == before
+    assert "failed" not in daemon.log().lower()
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_signal_while_rules_of_an_earlier_run_are_put_right(scene: Scene, step: int) -> None:
+    """Goal: what was there before such a start is there after it. Method: all of one set, which is
+    listed only, and a part of the other, which is whole again if the signal came behind that."""
+    scene.operator.configure(**NETWORK)
+    first = scene.daemon("-ip-masq").start().ready()
+    assert first.stop() == 0
+    rule = ("-s", "172.24.0.0/16", "-d", "172.24.0.0/16", "-j", "RETURN")
+    whole = state(scene.host)
+    scene.host.run("iptables", "-t", "nat", "-D", "POSTROUTING", *rule)
+    part = state(scene.host)
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    daemon = interrupted(scene, step)
+    assert state(scene.host) == (part if step == 1 else whole), daemon.log()
 
 
 def test_without_the_iptables_program(scene: Scene) -> None:

@@ -19,8 +19,11 @@ fails, the sets of which nothing was there before it.
 import asyncio
 import contextlib
 import logging
+import os
 import shlex
 import shutil
+import signal
+from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -185,8 +188,26 @@ class Guard:
 
 async def _run(line: Sequence[str], given: str = "", within_s: float = RUN_S) -> str:
     """Run a program on what it is given; what it prints."""
+    starting = asyncio.ensure_future(_start(line))
     try:
-        process = await asyncio.create_subprocess_exec(
+        async with asyncio.timeout(within_s):
+            # Who is interrupted here would leave it to asyncio to end the program, as below.
+            process = await asyncio.shield(starting)
+            output, complaint = await process.communicate(given.encode())
+    except TimeoutError:
+        raise IptablesError(f"{shlex.join(line)} took more than {within_s:.0f} s") from None
+    finally:
+        with contextlib.suppress(IptablesError):
+            await _end(await starting)
+    if process.returncode:
+        said = complaint.decode(errors="replace").strip().partition("\n")[0]
+        raise IptablesError(f"{shlex.join(line)}: {said or f'exit {process.returncode}'}")
+    return output.decode(errors="replace")
+
+
+async def _start(line: Sequence[str]) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
             *line,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -195,17 +216,12 @@ async def _run(line: Sequence[str], given: str = "", within_s: float = RUN_S) ->
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise IptablesError(f"cannot run {line[0]}: {reason} (is it installed?)") from None
-    try:
-        async with asyncio.timeout(within_s):
-            output, complaint = await process.communicate(given.encode())
-    except TimeoutError:
-        raise IptablesError(f"{shlex.join(line)} took more than {within_s:.0f} s") from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode:
-        said = complaint.decode(errors="replace").strip().partition("\n")[0]
-        raise IptablesError(f"{shlex.join(line)}: {said or f'exit {process.returncode}'}")
-    return output.decode(errors="replace")
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            # Its own `kill` looks first whether it has ended, and takes the exit code from asyncio,
+            # which says on stderr that it misses it.
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -51,6 +51,11 @@ class NetworkConfig:
             and self.subnet_min <= subnet.network_address <= self.subnet_max
         )
 
+    def spans(self, address: IPv4Address) -> bool:
+        """Whether a subnet that may be leased can have that address in it."""
+        last = self.subnet_max + (ip.subnet_size(self.subnet_length) - 1)
+        return self.subnet_min <= address <= last
+
 
 def parse(text: str) -> NetworkConfig:
     """The config a text describes; raises ConfigError."""

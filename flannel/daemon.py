@@ -4,9 +4,10 @@
     -> READY=1 -> news of leases, renewal, rules and packets, until a signal or the lease is lost
 
 Laws: until READY a failure or a signal leaves links and routes as they were found (but for a vxlan
-device that did not fit, or had the port, once there is a lease); after it nothing is taken down, so
-packets flow while the daemon is away. What may come right by itself (a store that
-is away, a config that is wrong) is waited for, for ever; what will not is a `Failure`, exit code 1.
+device that did not fit, or had the port, once there is a lease), and no set of rules of which none
+was there before; after it nothing is taken down, so packets flow while the daemon is away. What may
+come right by itself (a store that is away, a config that is wrong) is waited for, for ever; what
+will not is a `Failure`, exit code 1.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from flannel.backends.backend import Backend, BackendError
 from flannel.backoff import Backoff
 from flannel.config import ConfigError, NetworkConfig
 from flannel.endpoints import EndpointError, Endpoints
+from flannel.env_file import NotAFile
 from flannel.flags import Options
 from flannel.following import SetBack, follow
 from flannel.holding import Holding
@@ -34,7 +36,6 @@ from flannel.leasing import AcquireError, Keeper, acquire_lease
 from flannel.peers import Peers
 from flannel.registry import Registry
 from flannel.resettling import Lost
-from flannel.subnet_file import SubnetFileError
 from pyetcdctl import TLS, AsyncClient, ClientError
 
 MINUTE_S = 60
@@ -67,7 +68,7 @@ class Work:
 async def serve(options: Options, environ: Mapping[str, str]) -> None:
     """Run until the lease is lost; raises Failure."""
     try:
-        subnet_file.check(options.subnet_path)
+        env_file.check(options.subnet_path, "-subnet-file")
         async with contextlib.AsyncExitStack() as stack:
             kernel = await stack.enter_async_context(Kernel())
             external = await _interface(kernel, options)
@@ -77,7 +78,9 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
             registry = Registry(client, options.etcd_prefix)
             network = await _network_config(registry, kernel, endpoints)
             previous = subnet_file.previous_subnet(options.subnet_path)
-            backend = _backend(network, table.Place(kernel, external, previous))
+            territory = leftovers.Territory(network, previous)
+            backend = _backend(network, table.Place(kernel, external, territory))
+            guard = iptables.Guard()
             try:
                 avoided = await _avoided(kernel, external, endpoints)
                 holding = await _start(network, external, registry, backend, previous, avoided)
@@ -86,15 +89,16 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
                 )
                 margin_s = options.subnet_lease_renew_margin * MINUTE_S
                 keeper = Keeper(registry, holding, margin_s, remember=remember)
-                guard = await _rules(options, network, keeper.subnet)
+                await guard.begin(await _rules(options, network, keeper.subnet))
                 remember(is_ours=True)
             except BaseException:
+                await guard.undo()
                 await backend.undo()
                 raise
             notify.ready(environ)
             work = Work(kernel, network, external, endpoints, registry, backend, keeper)
             await _until_lost(options, work, guard)
-    except (BackendError, KernelError, SubnetFileError) as error:
+    except (BackendError, KernelError, NotAFile) as error:
         raise Failure(str(error)) from None
 
 
@@ -207,7 +211,10 @@ async def _start(
     return holding
 
 
-async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) -> iptables.Guard:
+async def _rules(
+    options: Options, network: NetworkConfig, subnet: IPv4Network
+) -> list[iptables.RuleSet]:
+    """Those to keep; what an earlier run has left of others goes."""
     sets = []
     if options.ip_masq:
         sets.append(iptables.masquerade(network.network, subnet))
@@ -215,9 +222,7 @@ async def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) 
         await iptables.clear(iptables.no_masquerade(network.network))
     if options.iptables_forward_rules:
         sets.append(iptables.forward(network.network))
-    guard = iptables.Guard(sets)
-    await guard.check()
-    return guard
+    return sets
 
 
 def _write_subnet_file(

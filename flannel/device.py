@@ -1,6 +1,8 @@
 """A vxlan device as it should be, and in what an existing one differs.
 
-Laws: pure. A device that agrees is kept, and with it its MAC, which other hosts have learnt.
+Laws: pure. A device that agrees is kept, and with it its MAC, which other hosts have learnt. All is
+compared that a configuration can ask for: what was taken out of it must not stay, least of all the
+port, or the host is cut off from those that never had it.
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ class Vxlan:
     """Index of the interface it sends by; 0 if none."""
     local: IPv4Address
     port: int
-    """UDP port; 0 asks for the kernel's own."""
+    """UDP port."""
     gbp: bool = False
     learning: bool = False
     group: str = ""
@@ -38,8 +40,10 @@ def difference(wanted: Vxlan, found: Vxlan) -> str:
         return f"group address: {wanted.group or 'none'} vs {found.group or 'none'}"
     if wanted.l2miss != found.l2miss:
         return f"l2miss: {wanted.l2miss} vs {found.l2miss}"
-    if wanted.port and wanted.port != found.port:
+    if wanted.port != found.port:
         return f"port: {wanted.port} vs {found.port}"
     if wanted.gbp != found.gbp:
         return f"gbp: {wanted.gbp} vs {found.gbp}"
+    if wanted.learning != found.learning:
+        return f"learning: {wanted.learning} vs {found.learning}"
     return ""

@@ -77,10 +77,11 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stderr.write(said + USAGE.format(program=arguments[0]))
         return 1
     try:
+        env_file.check(request.flannel_env, "-f")
         given = {**environ, **env_file.read(request.flannel_env)}
         text = render(request, given)
         env_file.write(request.docker_env, text, through_links=True)
-    except BadInput as error:
+    except (BadInput, env_file.NotAFile) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except env_file.BadLine as error:

@@ -1,9 +1,11 @@
 """Files of `NAME=value` lines, as shells and systemd read them; subnet.env is one.
 
 Laws: nothing in such a file is ever run: no expansion, no substitution; a line that is no
-assignment is passed over, one whose quotes are not closed is an error. A file is replaced whole or
-not at all, by one of the same mode and owner; only one that is mounted, which cannot be replaced,
-is written in its place. Bytes that are no text pass through as they came, as in the environment.
+assignment is passed over; one whose quotes are not closed, or with more than a comment behind its
+value, is an error. A file is replaced whole or not at all, by one of the same mode and owner; only
+one that is mounted, which cannot be replaced, is written in its place. Bytes that are no text pass
+through as they came, as in the environment. Who reads a file asks `check` before: a pipe that
+nobody writes into would be waited for, for ever.
 """
 
 import contextlib
@@ -18,13 +20,25 @@ from pathlib import Path
 DIRECTORY_MODE = 0o755
 FILE_MODE, PRIVATE_MODE = 0o644, 0o600
 _LINE = re.compile(
-    r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s#'"]*))"""
+    r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s'"]*))"""
 )
+_END = re.compile(r"\s*\Z|\s+#")
 _ESCAPE = re.compile(r"\\([\\\"$`])")
 
 
 class BadLine(ValueError):
-    """A line that is half an assignment; the message says which."""
+    """A line that is half an assignment, or more than one; the message says which."""
+
+
+class NotAFile(Exception):
+    """What cannot be read to its end; the message says why."""
+
+
+def check(path: Path, option: str) -> None:
+    """Raises NotAFile for what is neither a file nor becomes one."""
+    with contextlib.suppress(OSError):  # is said when it is read, or written
+        if stat.S_ISFIFO(path.stat().st_mode):
+            raise NotAFile(f"{option} must be a file, and {path} is a pipe")
 
 
 def parse(text: str) -> dict[str, str]:
@@ -33,9 +47,14 @@ def parse(text: str) -> dict[str, str]:
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.match(line)
         if match:
-            if line[match.end() :].startswith(("'", '"')):
-                raise BadLine(f"line {number}: a quote is not closed: {line.strip()}")
             name, double, single, bare = match.groups()
+            rest = line[match.end() :]
+            if rest.startswith(("'", '"')):
+                raise BadLine(f"line {number}: a quote is not closed: {line.strip()}")
+            if not _END.match(rest):
+                raise BadLine(
+                    f"line {number}: there is more after the value of {name}: {line.strip()}"
+                )
             value = _ESCAPE.sub(r"\1", double) if double is not None else single
             found[name] = bare if value is None else value
     return found

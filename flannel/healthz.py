@@ -1,6 +1,7 @@
 """`GET /healthz`: `flanneld is running`, for whoever supervises the daemon.
 
-Laws: a request is read up to a bound and a deadline; anything but /healthz is 404.
+Laws: a request is read up to a bound and a deadline; anything but /healthz is 404. Connections that
+are open when the daemon ends are closed without a word.
 """
 
 import asyncio
@@ -13,7 +14,16 @@ REQUEST_S = 5.0
 
 async def serve(address: str, port: int) -> asyncio.Server:
     """Listen; raises OSError."""
-    return await asyncio.start_server(_answer, address, port, limit=HEAD_BYTES_MAX)
+    answering: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Of a coroutine that it was handed, and that is cancelled at the end, Python 3.11's asyncio
+        # prints a traceback.
+        task = asyncio.ensure_future(_answer(reader, writer))
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+
+    return await asyncio.start_server(accept, address, port, limit=HEAD_BYTES_MAX)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

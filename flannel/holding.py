@@ -8,7 +8,8 @@
 | our attributes, somebody else wrote them   | SHARED   | the same, and it is said               |
 | our public IP, other backend data          | RIVAL    | another daemon has our public IP: said |
 | another public IP                          | TAKEN    | said; never renewed, so never fought   |
-| a value nobody can read                    | GARBLED  | renewed at once: others need it        |
+| a value nobody can read, on our lease      | GARBLED  | renewed at once: others need it        |
+| the same, after RIVAL or TAKEN             | ANOTHERS | said; its owner's to write anew        |
 
 A lease is renewed when `margin_s` or less of its time is left; after a failed try a minute later.
 Time is the seconds since boot, sleep included, counted from before the request was sent: no wall
@@ -36,6 +37,7 @@ class Finding(enum.Enum):
     RIVAL = enum.auto()
     TAKEN = enum.auto()
     GARBLED = enum.auto()
+    ANOTHERS = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ class Holding:
             return self, Finding.REVOKED
         if news.attributes is None:
             spoilt = replace(self.lease, index=news.index)
-            overdue = replace(self, lease=spoilt, not_before_s=0.0, is_ours=True, is_overdue=True)
+            if not self.is_ours:
+                return replace(self, lease=spoilt), Finding.ANOTHERS
+            overdue = replace(self, lease=spoilt, not_before_s=0.0, is_overdue=True)
             return overdue, Finding.GARBLED
         known = replace(self.lease, index=news.index, ttl_s=news.ttl_s)
         heard = Holding(known, now_s)

@@ -5,7 +5,8 @@
 | `-iface ADDRESS`     | the interface that has it, with that address                             |
 | `-iface NAME`        | that interface, with its first global IPv4 address, else a link-local one|
 | `-iface-regex REGEX` | the first interface with an address, else a name, in which it is found   |
-| nothing              | the interface of the IPv4 default route                                  |
+| nothing, or an empty | the interface of the IPv4 default route                                  |
+| value of either      |                                                                          |
 
 The first `-iface` that resolves wins, then the first `-iface-regex`.
 
@@ -105,20 +106,19 @@ def choose(
 ) -> External:
     """The table above; raises InterfaceError."""
     reasons: list[str] = []
-    for name in names:
-        found = _by_name(host, name, reasons)
-        if found:
-            return _external(*found, public_ip)
-    for pattern in patterns:
-        found = _by_pattern(host, pattern, reasons)
-        if found:
-            return _external(*found, public_ip)
-    if names or patterns:
-        raise InterfaceError(
+    if not names and not patterns:
+        names = ("",)
+        complaint = "Failed to find any valid interface to use: failed to get default interface: "
+    else:
+        complaint = (
             "Failed to find interface to use that matches the interfaces and/or regexes provided: "
-            + "; ".join(reasons)
         )
-    return _external(*_by_default_route(host), public_ip)
+    tries = [*((_by_name, name) for name in names), *((_by_pattern, one) for one in patterns)]
+    for by, value in tries:
+        found = by(host, value, reasons) if value else _by_default_route(host, reasons)
+        if found:
+            return _external(*found, public_ip)
+    raise InterfaceError(complaint + "; ".join(reasons))
 
 
 def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Address] | None:
@@ -127,8 +127,7 @@ def _by_name(host: Host, name: str, reasons: list[str]) -> tuple[Link, IPv4Addre
     except AddressValueError:
         link = next((link for link in host.links if link.name == name), None)
         if link is None:
-            shown = name or '""'
-            reasons.append(f"no interface is named {shown}")
+            reasons.append(f"no interface is named {name}")
             return None
         own = host.address_of(link)
         if own is None:
@@ -163,16 +162,17 @@ def _by_pattern(host: Host, pattern: str, reasons: list[str]) -> tuple[Link, IPv
     return None
 
 
-def _by_default_route(host: Host) -> tuple[Link, IPv4Address]:
-    complaint = "Failed to find any valid interface to use: failed to get default interface: "
+def _by_default_route(host: Host, reasons: list[str]) -> tuple[Link, IPv4Address] | None:
     for route in host.routes:
         if route.destination == EVERYWHERE and route.index is not None:
             link = _link_of(host, route.index)
             address = host.address_of(link)
             if address is None:
-                raise InterfaceError(f"{complaint}{_no_address(host, link)} (the default route's)")
+                reasons.append(f"{_no_address(host, link)} (the default route's)")
+                return None
             return link, address
-    raise InterfaceError(f"{complaint}unable to find default route (name one with -iface)")
+    reasons.append("unable to find default route (name one with -iface)")
+    return None
 
 
 def _no_address(host: Host, link: Link) -> str:

@@ -12,22 +12,28 @@ filter FORWARD: `-s N -j ACCEPT`, `-d N -j ACCEPT`, for Docker sets the policy t
 Laws: order counts, so if one rule is missing, twice there or out of order, all of its set are
 removed and appended again, in one step: whatever ends us, there is no half a set. The third rule is
 of the set whatever part of N its S is: one of an earlier run goes, and so do all four where
--ip-masq is off now. Rules of others are not touched. Nothing is removed at exit.
+-ip-masq is off now. Rules of others are not touched. Nothing is removed at exit; by a start that
+fails, the sets of which nothing was there before it.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import shlex
 import shutil
+import signal
+from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Network
 
 PROGRAM, RESTORE = "iptables", "iptables-restore"
 RUN_S = 30.0
 """How long one call may wait for the lock that others hold."""
+UNDO_RUN_S = 3.0
+"""The same for a start that failed, or was told to end."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +51,13 @@ class RuleSet:
     rules: tuple[str, ...]
     is_former: Callable[[str], bool] = lambda _: False
     """Whether a rule is one of an earlier run's set."""
+
+    @property
+    def emptied(self) -> "RuleSet":
+        """None of these rules: what is there of them is removed."""
+        return replace(
+            self, rules=(), is_former=lambda rule: rule in self.rules or self.is_former(rule)
+        )
 
     def present(self, listing: str) -> list[str]:
         """Those of the rules a listing of the chain has, in its order."""
@@ -77,10 +90,7 @@ def masquerade(network: IPv4Network, subnet: IPv4Network) -> RuleSet:
 
 def no_masquerade(network: IPv4Network) -> RuleSet:
     """None of these rules; those of an earlier run are removed."""
-    whole = masquerade(network, network)
-    return RuleSet(
-        whole.table, whole.chain, (), lambda rule: rule in whole.rules or whole.is_former(rule)
-    )
+    return masquerade(network, network).emptied
 
 
 def _lets_in(network: IPv4Network, rule: str) -> bool:
@@ -99,20 +109,23 @@ def forward(network: IPv4Network) -> RuleSet:
     return RuleSet("filter", "FORWARD", (f"-s {network} -j ACCEPT", f"-d {network} -j ACCEPT"))
 
 
-async def ensure(rules: RuleSet) -> bool:
-    """Put a set in place if it is not; whether anything was done. Raises IptablesError."""
-    listing = await _run([PROGRAM, "-w", "-t", rules.table, "-S", rules.chain])
-    present = rules.present(listing)
-    if present == list(rules.rules):
-        return False
+async def _present(rules: RuleSet, within_s: float = RUN_S) -> list[str]:
+    """Those of a set that are there."""
+    listing = await _run([PROGRAM, "-w", "-t", rules.table, "-S", rules.chain], within_s=within_s)
+    return rules.present(listing)
+
+
+async def _put(rules: RuleSet, present: Sequence[str], within_s: float = RUN_S) -> None:
+    """Put a set in the place of those of it that are there, if these are not all of it."""
+    if list(present) == list(rules.rules):
+        return
     if present and rules.rules:
         _log.info("Some iptables rules are missing; deleting and recreating rules")
     for rule in present:
         _log.info("Deleting iptables rule: %s", rule)
     for rule in rules.rules:
         _log.info("Adding iptables rule: %s", rule)
-    await _run([RESTORE, "-w", "--noflush"], rules.instead_of(present))
-    return True
+    await _run([RESTORE, "-w", "--noflush"], rules.instead_of(present), within_s)
 
 
 async def clear(rules: RuleSet) -> None:
@@ -120,7 +133,7 @@ async def clear(rules: RuleSet) -> None:
     if shutil.which(PROGRAM) is None:
         return
     try:
-        await ensure(rules)
+        await _put(rules, await _present(rules))
     except IptablesError as error:
         _log.warning("Removing iptables rules that an earlier run may have left: %s", error)
 
@@ -128,9 +141,26 @@ async def clear(rules: RuleSet) -> None:
 class Guard:
     """Sets of rules, checked again and again."""
 
-    def __init__(self, sets: Sequence[RuleSet]) -> None:
-        self._sets = sets
+    def __init__(self) -> None:
+        self._sets: Sequence[RuleSet] = ()
+        self._added: list[RuleSet] = []
+        """Those of which nothing was there."""
         self._said = ""
+
+    async def begin(self, sets: Sequence[RuleSet]) -> None:
+        """Keep these from now on."""
+        self._sets = sets
+        await self.check()
+
+    async def undo(self) -> None:
+        """Remove the sets of which nothing was there before; one that cannot be stays, and that is
+        said."""
+        for rules in self._added:
+            try:
+                emptied = rules.emptied
+                await _put(emptied, await _present(emptied, UNDO_RUN_S), UNDO_RUN_S)
+            except IptablesError as error:
+                _log.error("Removing the iptables rules of this start: %s", error)
 
     async def check(self) -> None:
         """Put in place what is not; a set that fails keeps no other one from it. Failures are said
@@ -138,7 +168,10 @@ class Guard:
         failures = []
         for rules in self._sets:
             try:
-                await ensure(rules)
+                present = await _present(rules)
+                if not present and rules not in self._added:
+                    self._added.append(rules)
+                await _put(rules, present)
             except IptablesError as error:
                 failures.append(str(error))
         said = "; ".join(failures)
@@ -153,10 +186,28 @@ class Guard:
             await self.check()
 
 
-async def _run(line: Sequence[str], given: str = "") -> str:
+async def _run(line: Sequence[str], given: str = "", within_s: float = RUN_S) -> str:
     """Run a program on what it is given; what it prints."""
+    starting = asyncio.ensure_future(_start(line))
     try:
-        process = await asyncio.create_subprocess_exec(
+        async with asyncio.timeout(within_s):
+            # Who is interrupted here would leave it to asyncio to end the program, as below.
+            process = await asyncio.shield(starting)
+            output, complaint = await process.communicate(given.encode())
+    except TimeoutError:
+        raise IptablesError(f"{shlex.join(line)} took more than {within_s:.0f} s") from None
+    finally:
+        with contextlib.suppress(IptablesError):
+            await _end(await starting)
+    if process.returncode:
+        said = complaint.decode(errors="replace").strip().partition("\n")[0]
+        raise IptablesError(f"{shlex.join(line)}: {said or f'exit {process.returncode}'}")
+    return output.decode(errors="replace")
+
+
+async def _start(line: Sequence[str]) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
             *line,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -165,17 +216,12 @@ async def _run(line: Sequence[str], given: str = "") -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise IptablesError(f"cannot run {line[0]}: {reason} (is it installed?)") from None
-    try:
-        async with asyncio.timeout(RUN_S):
-            output, complaint = await process.communicate(given.encode())
-    except TimeoutError:
-        raise IptablesError(f"{shlex.join(line)} took more than {RUN_S:.0f} s") from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode:
-        said = complaint.decode(errors="replace").strip().partition("\n")[0]
-        raise IptablesError(f"{shlex.join(line)}: {said or f'exit {process.returncode}'}")
-    return output.decode(errors="replace")
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            # Its own `kill` looks first whether it has ended, and takes the exit code from asyncio,
+            # which says on stderr that it misses it.
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()

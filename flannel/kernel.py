@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +34,9 @@ from flannel.tables import (
     routes,
 )
 
+VXLAN_PORT = 8472
+"""Linux's default for vxlan, which is none of IANA's."""
+VXLAN_PORT_PARAMETER = Path("/sys/module/vxlan/parameters/udp_port")
 IFF_UP = 1
 NTF_SELF = 0x02
 HOST_BITS = 32
@@ -69,6 +73,15 @@ class Link:
     vxlan: Vxlan | None = None
     is_up: bool = True
     """Whether it is switched on."""
+
+
+def vxlan_port() -> int:
+    """The UDP port of a vxlan device that is made without one: whoever loads the module may have
+    set another than Linux's."""
+    try:
+        return int(VXLAN_PORT_PARAMETER.read_text()) or VXLAN_PORT
+    except (OSError, ValueError):
+        return VXLAN_PORT
 
 
 class Kernel:
@@ -110,9 +123,8 @@ class Kernel:
             "vxlan_link": wanted.parent,
             "vxlan_local": str(wanted.local),
             "vxlan_learning": wanted.learning,
+            "vxlan_port": wanted.port,
         }
-        if wanted.port:
-            options["vxlan_port"] = wanted.port
         if wanted.gbp:
             options["vxlan_gbp"] = True
         with _doing(f"making vxlan device {name}"):

@@ -324,6 +324,11 @@ def _tell(finding: Finding, ours: Lease, news: News) -> None:
             )  # fmt: skip
         case Finding.GARBLED:
             _log.error("Lease of %s has become unreadable: writing it anew", ours.subnet)
+        case Finding.ANOTHERS:
+            _log.error(
+                "Lease of %s has become unreadable, and is another host's by now: it is left alone",
+                ours.subnet,
+            )
         case Finding.REVOKED:
             _log.error("Lease has been revoked. Shutting down daemon.")
         case _:

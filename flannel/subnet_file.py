@@ -7,13 +7,10 @@
 
 Laws: FLANNEL_SUBNET is the bridge's address with the subnet's length, and is there only while the
 subnet is ours as far as is known: the next start takes what it names, whoever has it. A file that
-cannot be read is the same as none, and is said. A pipe is refused: reading and writing it would
-wait for ever.
+cannot be read is the same as none, and is said.
 """
 
-import contextlib
 import logging
-import stat
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -33,17 +30,6 @@ def text(network: IPv4Network, subnet: IPv4Network | None, mtu: int, ip_masq: bo
             "FLANNEL_IPMASQ": "true" if ip_masq else "false",
         }
     )
-
-
-class SubnetFileError(Exception):
-    """A file that cannot be used; the message says why."""
-
-
-def check(path: Path) -> None:
-    """Raises SubnetFileError for what is neither a file nor becomes one."""
-    with contextlib.suppress(OSError):  # is said when it is read, or written
-        if stat.S_ISFIFO(path.stat().st_mode):
-            raise SubnetFileError(f"-subnet-file must be a file, and {path} is a pipe")
 
 
 def previous_subnet(path: Path) -> IPv4Network | None:

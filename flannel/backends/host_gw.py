@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import interfaces
 from flannel.backends.backend import BackendError
-from flannel.backends.leftovers import clear
+from flannel.backends.leftovers import Territory, clear
 from flannel.backends.upkeep import keep, put_back
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
@@ -26,7 +26,7 @@ class HostGW:
 
     kernel: Kernel
     external: External
-    network: IPv4Network
+    territory: Territory
     kind: str = "host-gw"
     _link: Link = field(init=False)
     """The outer interface, as it was last seen."""
@@ -58,7 +58,7 @@ class HostGW:
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Remove routes to subnets that nobody has any more, and what other backends left."""
-        await clear(self.kernel, self._link.index, self.network, leases)
+        await clear(self.kernel, self._link.index, self.territory, leases)
 
     async def add(self, lease: Lease) -> None:
         """Route a subnet through its host."""

@@ -3,9 +3,12 @@
 | left                                                     | goes                                |
 |----------------------------------------------------------|-------------------------------------|
 | a route by a gateway through the outer interface, to a   | unless the subnet is leased by a    |
-| part of the network that a SubnetLen can make            | host that is reached so             |
-| a vxlan device flannel.N, with what hangs on it          | unless it is this run's, or has an  |
-|                                                          | address beside the network, or none |
+| part of the network that a lease can have                | host that is reached so             |
+| a vxlan device flannel.N, with what hangs on it          | unless it is this run's, or has     |
+|                                                          | none of our addresses, or others    |
+
+Our addresses are those of subnets that the configuration leases, and of the subnet before. What is
+beside SubnetMin and SubnetMax may be another daemon's, whose Network lies within ours.
 
 Laws: what flannel has made is told by its form alone. A route's length says nothing: SubnetLen may
 have been another, and a route that is longer than ours goes before it. One with a protocol, metric,
@@ -17,24 +20,52 @@ lease, and not unless the port is free then.
 import logging
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from flannel.config import SUBNET_LENGTH_MAX
+from flannel.config import NetworkConfig
 from flannel.interfaces import OUR_DEVICES
 from flannel.kernel import Kernel, Link
-from flannel.lease import Lease
+from flannel.lease import LENGTH_MAX, Lease
 
 _DEVICE = re.compile(r"flannel\.[0-9]+")
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """Which addresses are this daemon's to give to a device, or were in an earlier run."""
+
+    config: NetworkConfig
+    previous: IPv4Network | None
+    """The subnet an earlier run has had, of this Network or of another."""
+
+    @property
+    def network(self) -> IPv4Network:
+        """The Network."""
+        return self.config.network
+
+    def has(self, address: IPv4Address) -> bool:
+        """Whether the address is ours, as above."""
+        return self.config.spans(address) or self.had(address)
+
+    def had(self, address: IPv4Address) -> bool:
+        """Whether the subnet before has it."""
+        return self.previous is not None and address in self.previous
+
+
 async def clear(
-    kernel: Kernel, outer: int, network: IPv4Network, leases: Collection[Lease], own_device: int = 0
+    kernel: Kernel,
+    outer: int,
+    territory: Territory,
+    leases: Collection[Lease],
+    own_device: int = 0,
 ) -> None:
     """The table above; `outer` and `own_device` are indices of interfaces, `leases` those that are
     reached by a gateway, or may be."""
-    await _clear_devices(kernel, network, own_device)
+    network = territory.network
+    await _clear_devices(kernel, territory, own_device)
     leased = {lease.subnet for lease in leases}
     for route in await kernel.routes():
         if (
@@ -42,7 +73,7 @@ async def clear(
             and route.gateway
             and not route.is_onlink
             and route.index == outer
-            and network.prefixlen < route.destination.prefixlen <= SUBNET_LENGTH_MAX
+            and network.prefixlen < route.destination.prefixlen <= LENGTH_MAX
             and route.destination.subnet_of(network)
             and route.destination not in leased
         ):
@@ -70,9 +101,9 @@ async def in_the_way(kernel: Kernel, addresses: Collection[IPv4Address]) -> str:
     return ""
 
 
-async def _clear_devices(kernel: Kernel, network: IPv4Network, own: int) -> None:
+async def _clear_devices(kernel: Kernel, territory: Territory, own: int) -> None:
     for link in await kernel.links():
-        if link.index != own and await _is_left(kernel, link, network):
+        if link.index != own and await _is_left(kernel, link, territory):
             await _remove(kernel, link)
 
 
@@ -86,27 +117,27 @@ async def port_holders(kernel: Kernel, port: int, own_device: int = 0) -> list[L
 
 
 async def can_free_port(
-    kernel: Kernel, port: int, network: IPv4Network, own_device: int = 0
+    kernel: Kernel, port: int, territory: Territory, own_device: int = 0
 ) -> bool:
     """Whether nobody has a UDP port that is taken but devices that an earlier run has left."""
     holders = await port_holders(kernel, port, own_device)
-    return bool(holders) and all([await _is_left(kernel, link, network) for link in holders])
+    return bool(holders) and all([await _is_left(kernel, link, territory) for link in holders])
 
 
-async def free_port(kernel: Kernel, port: int, network: IPv4Network, own_device: int = 0) -> bool:
+async def free_port(kernel: Kernel, port: int, territory: Territory, own_device: int = 0) -> bool:
     """Remove the devices left that have a UDP port, if it is free then; whether it is."""
-    if not await can_free_port(kernel, port, network, own_device):
+    if not await can_free_port(kernel, port, territory, own_device):
         return False
     for link in await port_holders(kernel, port, own_device):
         await _remove(kernel, link)
     return True
 
 
-async def _is_left(kernel: Kernel, link: Link, network: IPv4Network) -> bool:
+async def _is_left(kernel: Kernel, link: Link, territory: Territory) -> bool:
     if not (link.vxlan and _DEVICE.fullmatch(link.name)):
         return False
     addresses = await kernel.addresses(link.index)
-    return bool(addresses) and all(one.address in network for one in addresses)
+    return bool(addresses) and all(territory.has(one.address) for one in addresses)
 
 
 async def _remove(kernel: Kernel, link: Link) -> None:

@@ -5,13 +5,13 @@ Laws: options are checked before anything is made; the complaints are flanneld's
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from flannel import config
 from flannel.backends import udp, vxlan
 from flannel.backends.alloc import Alloc
 from flannel.backends.backend import Backend
 from flannel.backends.host_gw import HostGW
+from flannel.backends.leftovers import Territory
 from flannel.config import ConfigError, NetworkConfig
 from flannel.interfaces import External
 from flannel.kernel import Kernel
@@ -33,8 +33,7 @@ class Place:
 
     kernel: Kernel
     external: External
-    previous: IPv4Network | None
-    """The subnet an earlier run has had here."""
+    territory: Territory
 
 
 Make = Callable[[Place], Backend]
@@ -67,18 +66,16 @@ def _vxlan(network: NetworkConfig) -> Make:
         direct_routing=_switch(options, "DirectRouting"),
         learning=_switch(options, "Learning"),
     )
-    return lambda place: vxlan.VXLAN(
-        place.kernel, place.external, network.network, settings, place.previous
-    )
+    return lambda place: vxlan.VXLAN(place.kernel, place.external, place.territory, settings)
 
 
-def _host_gw(network: NetworkConfig) -> Make:
-    return lambda place: HostGW(place.kernel, place.external, network.network)
+def _host_gw(_: NetworkConfig) -> Make:
+    return lambda place: HostGW(place.kernel, place.external, place.territory)
 
 
 def _udp(network: NetworkConfig) -> Make:
     port = _number(network.backend_options, "Port", udp.DEFAULT_PORT, 1, PORT_MAX)
-    return lambda place: udp.UDP(place.kernel, place.external, network.network, port)
+    return lambda place: udp.UDP(place.kernel, place.external, place.territory, port)
 
 
 def _alloc(network: NetworkConfig) -> Make:

@@ -22,7 +22,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from flannel import packet
 from flannel.backends.backend import BackendError, inner_mtu
-from flannel.backends.leftovers import can_free_port, clear, free_port, port_holders
+from flannel.backends.leftovers import Territory, can_free_port, clear, free_port, port_holders
 from flannel.backends.upkeep import Upkeep, gone, keep, put_right_over
 from flannel.interfaces import External
 from flannel.kernel import Kernel, Link
@@ -74,7 +74,7 @@ class UDP:
 
     kernel: Kernel
     external: External
-    network: IPv4Network
+    territory: Territory
     port: int
     kind: str = ""
     mtu: int = field(init=False)
@@ -107,7 +107,7 @@ class UDP:
             wire.bind(where)
         except OSError as error:
             is_taken = error.errno == errno.EADDRINUSE
-            if is_taken and await can_free_port(self.kernel, self.port, self.network):
+            if is_taken and await can_free_port(self.kernel, self.port, self.territory):
                 return False
             holders = await port_holders(self.kernel, self.port) if is_taken else []
             names = ", ".join(link.name for link in holders)
@@ -123,28 +123,29 @@ class UDP:
         if self._tun is None or self._socket is None:
             raise BackendError("the TUN device has not been prepared")
         while not self._is_bound:
-            await free_port(self.kernel, self.port, self.network)
+            await free_port(self.kernel, self.port, self.territory)
             self._is_bound = await self._bind(self._socket)
         self._own = subnet.network_address
         link = await self.kernel.link(self._tun.name)
         if link is None:
             raise BackendError(f"{self._tun.name} was made and is gone again")
-        await self.kernel.add_address(link, self._own, self.network.prefixlen)
+        await self.kernel.add_address(link, self._own, self.territory.network.prefixlen)
         await self.kernel.set_mtu(link, self.mtu)
         self._tun.accept_own_address()
         await self.kernel.set_up(link)
-        self._upkeep = Upkeep(link, self.mtu, self._own, self.network.prefixlen)
+        self._upkeep = Upkeep(link, self.mtu, self._own, self.territory.network.prefixlen)
         await self._route(link)
 
     async def _route(self, link: Link) -> None:
         """Have the network's route through the device: the kernel makes it with the address."""
+        network = self.territory.network
         routed = any(
-            route.destination == self.network and route.index == link.index
+            route.destination == network and route.index == link.index
             for route in await self.kernel.routes()
         )
         if not routed:
             # Never in the place of one that is there: it may be that of the host's own wire.
-            await self.kernel.add_route(Route(self.network, None, link.index))
+            await self.kernel.add_route(Route(network, None, link.index))
 
     async def undo(self) -> None:
         """Give back the port and the device."""
@@ -155,7 +156,7 @@ class UDP:
 
     async def begin(self, leases: Collection[Lease]) -> None:
         """Nothing of ours outlives the process; longer routes of other backends would go before."""
-        await clear(self.kernel, self.external.link.index, self.network, ())
+        await clear(self.kernel, self.external.link.index, self.territory, ())
 
     async def add(self, lease: Lease) -> None:
         """Send a subnet's packets to its host."""

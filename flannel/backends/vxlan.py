@@ -27,12 +27,12 @@ from ipaddress import IPv4Network
 
 from flannel import placed_json
 from flannel.backends.backend import inner_mtu
-from flannel.backends.leftovers import clear
+from flannel.backends.leftovers import Territory, clear
 from flannel.backends.upkeep import keep, put_back, put_right_over
 from flannel.backends.vxlan_device import Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
-from flannel.kernel import Kernel, KernelError, Link
+from flannel.kernel import Kernel, KernelError, Link, vxlan_port
 from flannel.lease import Lease, LeaseError
 from flannel.tables import Neighbour, Route, used
 from golang import json_text
@@ -51,6 +51,7 @@ class Settings:
 
     vni: int
     port: int
+    """0 is the kernel's own."""
     gbp: bool
     direct_routing: bool
     learning: bool
@@ -74,25 +75,24 @@ class VXLAN:
         self,
         kernel: Kernel,
         external: External,
-        network: IPv4Network,
+        territory: Territory,
         settings: Settings,
-        previous: IPv4Network | None,
     ) -> None:
-        """`previous` is the subnet of an earlier run. Raises BackendError."""
+        """Raises BackendError."""
         self.kernel = kernel
         self.external = external
-        self.network = network
+        self.territory = territory
         self.settings = settings
         wanted = Vxlan(
             vni=settings.vni,
             parent=external.link.index,
             local=external.address,
-            port=settings.port,
+            port=settings.port or vxlan_port(),
             gbp=settings.gbp,
             learning=settings.learning,
         )
         self.mtu = inner_mtu(external.link, OVERHEAD_BYTES)
-        self._device = Device(kernel, wanted, self.mtu, network, previous)
+        self._device = Device(kernel, wanted, self.mtu, territory)
         self._paths: dict[IPv4Network, Path] = {}
         self._tunnels: defaultdict[str, dict[IPv4Network, Path]] = defaultdict(dict)
         """Those through the device, by VtepMAC."""
@@ -118,7 +118,7 @@ class VXLAN:
     async def begin(self, leases: Collection[Lease]) -> None:
         """Clear the device, and the ways past it, of what no lease accounts for."""
         outer = self.external.link.index
-        await clear(self.kernel, outer, self.network, leases, own_device=self.link.index)
+        await clear(self.kernel, outer, self.territory, leases, own_device=self.link.index)
         paths = []
         for lease in leases:
             with contextlib.suppress(LeaseError):  # is said when it is added

@@ -22,15 +22,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import BackendError
-from flannel.backends.leftovers import free_port, port_holders
+from flannel.backends.leftovers import Territory, free_port, port_holders
 from flannel.backends.upkeep import Upkeep
 from flannel.device import Vxlan, difference
 from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
 from flannel.tables import Address
 
 MAC_BYTES = 6
-DEFAULT_PORT = 8472
-"""The kernel's own, which is none of IANA's."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,9 +40,7 @@ class Device:
     kernel: Kernel
     wanted: Vxlan
     mtu: int
-    network: IPv4Network
-    previous: IPv4Network | None
-    """The subnet an earlier run of ours has had, of this Network or of another."""
+    territory: Territory
     mac: str = field(default_factory=lambda: _new_mac())
     _link: Link | None = None
     _made: str = ""
@@ -133,7 +129,7 @@ class Device:
             await self._upkeep.put_right(self.kernel)
 
     async def _replace(self, misfit: Link) -> None:
-        if misfit.vxlan and misfit.vxlan.port == self._port:
+        if misfit.vxlan and misfit.vxlan.port == self.wanted.port:
             await self.kernel.remove_link(misfit)
             self._link = await self._make(self.name)
             return
@@ -148,10 +144,6 @@ class Device:
     @property
     def _trial_name(self) -> str:
         return f"flannel-{self.wanted.vni}"
-
-    @property
-    def _port(self) -> int:
-        return self.wanted.port or DEFAULT_PORT
 
     async def _make(self, name: str) -> Link:
         self._made = name
@@ -180,8 +172,8 @@ class Device:
                 raise
         else:
             return
-        port = link.vxlan.port if link.vxlan else self._port
-        if not await free_port(self.kernel, port, self.network, link.index):
+        port = link.vxlan.port if link.vxlan else self.wanted.port
+        if not await free_port(self.kernel, port, self.territory, link.index):
             names = [one.name for one in await port_holders(self.kernel, port, link.index)]
             raise BackendError(
                 f"switching {self.name} on: another program or device has the UDP port {port} "
@@ -190,12 +182,12 @@ class Device:
         await self.kernel.set_up(link)
 
     async def _refuse_anothers(self, found: Link) -> None:
+        network = self.territory.network
         for one in await self.kernel.addresses(found.index):
-            is_own = self.previous and one.address == self.previous.network_address
-            if one.address not in self.network and not is_own:
+            if one.address not in network and not self.territory.had(one.address):
                 raise BackendError(
                     f"{self.name} has the address {one.address}, which is not in the Network "
-                    f"{self.network}: if another flannel network of this host uses it, give each "
+                    f"{network}: if another flannel network of this host uses it, give each "
                     "a VNI of its own; if it is left from an earlier Network, "
                     f"`ip link delete {self.name}`"
                 )

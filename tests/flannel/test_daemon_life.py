@@ -6,7 +6,9 @@ is compared with what was there before.
 
 import json
 import os
+import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -334,6 +336,23 @@ def test_a_subnet_given_back_is_written_down_again(scene: Scene) -> None:
     assert daemon.stop() == 0
 
 
+def test_a_lost_subnet_whose_lease_becomes_unreadable(scene: Scene) -> None:
+    """Goal: it is not fought for. Method: another host's value, then one that is none, then ours,
+    which is heard behind them."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon().start().ready()
+    ((name, value),) = scene.operator.subnets().items()
+    scene.operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=86400)
+    daemon.says("was taken over by 172.17.8.102")
+    index = scene.operator.set(f"subnets/{name}", "spoilt", ttl=86400)
+    daemon.says("has become unreadable, and is another host's by now: it is left alone")
+    last = scene.operator.set(f"subnets/{name}", value, ttl=86400)
+    daemon.says("was written by somebody else")
+    assert last == index + 1
+    assert "writing it anew" not in daemon.log()
+    assert daemon.stop() == 0
+
+
 def test_a_store_that_hangs_is_waited_out(scene: Scene) -> None:
     """It takes connections and says nothing."""
     scene.operator.configure(**ALLOC)
@@ -413,21 +432,51 @@ def test_masquerade_rules_of_an_earlier_run(scene: Scene) -> None:
 INTERRUPTER = """#!/bin/sh
 /usr/sbin/$(basename $0) "$@"
 status=$?
-case "$*" in *" -S "*) ;; *) kill -TERM $PPID ;; esac
+echo >> {calls}
+[ $(wc -l < {calls}) = {step} ] && kill -TERM $PPID
 exit $status
 """
 
 
-def test_a_signal_while_rules_are_put(scene: Scene) -> None:
-    """After whatever step it comes, all rules of the set are there, or none."""
-    scene.operator.configure(**ALLOC)
+def interrupted(scene: Scene, step: int) -> Daemon:
+    """A daemon that gets a signal when its step-th call of iptables is done."""
+    calls = scene.directory / "calls"
     for name in ("iptables", "iptables-restore"):
         path = scene.directory / name
-        path.write_text(INTERRUPTER)
+        path.write_text(INTERRUPTER.format(calls=calls, step=step))
         path.chmod(0o755)
     daemon = scene.daemon("-ip-masq").start(PATH=f"{scene.directory}:{os.environ['PATH']}")
     assert daemon.exits() == 0
-    assert scene.host.run("iptables", "-t", "nat", "-S", "POSTROUTING").count("-A ") in (0, 4)
+    return daemon
+
+
+@pytest.mark.parametrize("step", range(1, 5))
+def test_a_signal_while_rules_are_put(scene: Scene, step: int) -> None:
+    """Goal: a start that does not come to its end leaves no rule behind. Method: the signal after
+    each step: each of two sets is listed and put."""
+    scene.operator.configure(**NETWORK)
+    before = state(scene.host)
+    daemon = interrupted(scene, step)
+    assert "Adding iptables rule" in daemon.log() or step == 1
+    assert state(scene.host) == before
+    assert "failed" not in daemon.log().lower()
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_signal_while_rules_of_an_earlier_run_are_put_right(scene: Scene, step: int) -> None:
+    """Goal: what was there before such a start is there after it. Method: all of one set, which is
+    listed only, and a part of the other, which is whole again if the signal came behind that."""
+    scene.operator.configure(**NETWORK)
+    first = scene.daemon("-ip-masq").start().ready()
+    assert first.stop() == 0
+    rule = ("-s", "172.24.0.0/16", "-d", "172.24.0.0/16", "-j", "RETURN")
+    whole = state(scene.host)
+    scene.host.run("iptables", "-t", "nat", "-D", "POSTROUTING", *rule)
+    part = state(scene.host)
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    daemon = interrupted(scene, step)
+    assert state(scene.host) == (part if step == 1 else whole), daemon.log()
 
 
 def test_without_the_iptables_program(scene: Scene) -> None:
@@ -453,6 +502,36 @@ def test_variables_and_health(scene: Scene) -> None:
     assert scene.host.run(*get[:-1], f"{get[-1]}/healthz") == "flanneld is running 200"
     assert scene.host.run(*get[:-1], f"{get[-1]}/other") == " 404"
     daemon.stop()
+
+
+SILENT = """
+import socket
+from urllib.request import urlopen
+silent = [socket.create_connection(("127.0.0.1", 8099)) for _ in range(9)]
+silent[0].send(b"GET /hea")
+print(urlopen("http://127.0.0.1:8099/healthz").read(), flush=True)
+for one in silent:
+    one.recv(1)
+"""
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["a signal", "a lost lease"])
+def test_an_end_while_connections_to_healthz_are_open(scene: Scene, is_told: bool) -> None:
+    """Goal: it goes without a traceback. Method: connections that ask nothing, or half of it, taken
+    before one that is answered."""
+    scene.operator.configure(**ALLOC)
+    daemon = scene.daemon("-healthz-port=8099").start().ready()
+    output = scene.directory / "silent"
+    scene.host.start([sys.executable, "-c", SILENT], output)
+    until(lambda: "flanneld is running" in output.read_text(), "the last one is answered")
+    if is_told:
+        assert daemon.stop() == 0
+    else:
+        scene.operator.delete(f"subnets/{scene.operator.lease_of(scene.host.address)}")
+        assert daemon.exits() == 0
+    assert [
+        line for line in daemon.log().splitlines() if not re.match("[IWE][0-9]{4} ", line)
+    ] == []
 
 
 def test_the_subnet_file_cannot_be_written(scene: Scene) -> None:

@@ -4,6 +4,7 @@ The shell script's own cases are from dist/mk-docker-opts_tests.sh of flannel v0
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,47 @@ def test_a_quote_that_is_not_closed(
     assert not files[1].exists()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FLANNEL_SUBNET=10.1.1.1/24 FLANNEL_MTU=1400",
+        "export FLANNEL_MTU=1400 1500",
+        "FLANNEL_MTU= 1400",
+        'FLANNEL_MTU="1400"0',
+        "FLANNEL_MTU='1400'#0",
+        'DOCKER_OPT_A="--a"; rm',
+    ],
+)
+def test_a_line_with_more_than_a_value(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """Goal: nothing that is written there is dropped unsaid. Method: the file, the line, no
+    output; the daemon's reader too."""
+    files[0].write_text(f"FLANNEL_IPMASQ=true\n{line}\n")
+    assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
+    name = re.findall("[A-Z_]+", line)[0]
+    said = f"{files[0]}: line 2: there is more after the value of {name}: {line}\n"
+    assert capsys.readouterr().err == said
+    assert not files[1].exists()
+    assert subnet_file.previous_subnet(files[0]) is None
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_pipe_in_the_flannel_files_place(files: tuple[Path, Path], is_linked: bool) -> None:
+    """Goal: it does not wait for ever. Method: a pipe nobody writes into, and a link to it."""
+    source, target = files
+    source.unlink()
+    os.mkfifo(source)
+    given = source.with_name("link") if is_linked else source
+    if is_linked:
+        given.symlink_to(source)
+    line = [sys.executable, "-c", "from flannel.docker_opts import main; main()"]
+    line += ["-f", str(given), "-d", str(target)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stderr) == (1, f"-f must be a file, and {given} is a pipe\n")
+    assert not target.exists()
+
+
 def test_a_place_that_cannot_be_written(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,8 +228,10 @@ def test_a_device_that_is_full(
 def test_env_files_are_read_and_never_run() -> None:
     """Quotes, exports, comments; no expansion."""
     text = 'A=1\nexport B=\'x y\'\n# C=3\nD="q\\"r"  # end\nE=$(reboot)\nnonsense\nA=2\nF=\n'
+    text += "G= \nH=x#y\t# end\nI= # end\nJ=#x\r\n"
     assert env_file.parse(text) == {
         "A": "2", "B": "x y", "D": 'q"r', "E": "$(reboot)", "F": "",
+        "G": "", "H": "x#y", "I": "", "J": "#x",
     }  # fmt: skip
 
 

@@ -116,6 +116,23 @@ def test_what_was_taken_over_is_never_renewed() -> None:
     assert mine.due_in(3000.0, MARGIN_S) == TTL_S - MARGIN_S
 
 
+@pytest.mark.parametrize("lost", NEWS[4:6], ids=lambda row: row[0])
+def test_what_was_lost_is_not_fought_for_when_it_becomes_unreadable(
+    lost: tuple[str, News, Finding, bool],
+) -> None:
+    """Goal: it stays its new owner's, who writes it anew. Method: bad values after the loss."""
+    after, _ = held().hear(lost[1], 2000.0)
+    for index in (52, 53):
+        after, found = after.hear(News(index), 3000.0)
+        assert found is Finding.ANOTHERS
+        assert not after.is_ours
+        assert after.due_in(1e9, MARGIN_S) == math.inf
+        assert after.hear(News(index), 3000.0)[1] is Finding.STALE
+    mine, found = after.hear(News(54, attributes=OURS.attributes, ttl_s=TTL_S), 4000.0)
+    assert found is Finding.SHARED
+    assert mine.is_ours
+
+
 def test_durations_are_shown_as_go_shows_them() -> None:
     """As in flanneld's log."""
     assert go_duration(23 * 3600 - 0.2) == "22h59m59s"

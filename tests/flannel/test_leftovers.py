@@ -5,13 +5,15 @@ Method: the real program on a host with both.
 
 import pytest
 
+from tests.flannel.daemon import Daemon
 from tests.flannel.hosts import as_root
 from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
+from tests.flannel.stores import Operator
 
 pytestmark = as_root
 
-LEFT = ("172.24.32.0/20", "172.24.96.0/19", "172.24.200.192/26", "172.24.77.0/24")
-"""By another SubnetLen, shorter and longer, within a lease and beside all of them."""
+LEFT = ("172.24.32.0/20", "172.24.96.0/19", "172.24.200.192/26", "172.24.77.0/24", "172.24.85.6/31")
+"""Of leases of other lengths, shorter and longer, within a lease and beside all of them."""
 SOMEBODY_ELSES = (
     "172.24.78.0/26 via 172.17.8.98 dev eth1 proto static",
     "172.24.79.0/26 via 172.17.8.98 dev eth1 metric 50",
@@ -71,10 +73,12 @@ def test_a_device_that_has_the_port(scene: Scene, kind: str) -> None:
     add_device(scene, "flannel.7", 7)
     backend: dict[str, object] = {"Type": kind} if kind == "vxlan" else {"Type": kind, "Port": 8472}
     daemon = scene.daemon(backend)
-    full = {"SubnetMin": "172.24.200.0", "SubnetMax": "172.24.200.0"}
+    full = {"SubnetMin": "172.24.7.0", "SubnetMax": "172.24.7.0"}
+    scene.operator.set("subnets/172.24.7.0-24", '{"PublicIP":"172.17.8.109"}')
     scene.operator.configure(Network="172.24.0.0/16", Backend=backend, **full)
     assert daemon.start().exits() == 1
     assert "out of subnets" in daemon.log()
+    scene.operator.delete("subnets/172.24.7.0-24")
     scene.operator.configure(Network="172.24.0.0/16", Backend=backend)
     add_device(scene, "vx9", 9)
     assert daemon.start().exits() == 1
@@ -87,4 +91,68 @@ def test_a_device_that_has_the_port(scene: Scene, kind: str) -> None:
     names = [link["ifname"] for link in scene.host.json("link")]
     assert names == ["lo", "eth1", "flannel.1" if kind == "vxlan" else "flannel0"]
     assert ":8472" in scene.host.run("ss", "-lun")
+    assert daemon.stop() == 0
+
+
+INNER = {"Network": "172.24.128.0/17", "Backend": {"Type": "vxlan", "VNI": 2}}
+"""A network within the one beside it, which leases from 172.24.10.0 to 172.24.99.255."""
+OUTER_RANGE = {"SubnetMin": "172.24.10.0", "SubnetMax": "172.24.99.0"}
+
+
+def inner_daemon(scene: Scene) -> Daemon:
+    """A running daemon of the inner network, with a subnet of the outer one's upper half."""
+    around = scene.operator
+    scene.operator = Operator(around.ask_raw, f"{around.prefix}-inner")
+    scene.operator.configure(**INNER)
+    inner = scene.second_daemon().start().ready()
+    scene.operator = around
+    scene.directory /= "outer"
+    scene.directory.mkdir()
+    return inner
+
+
+@pytest.mark.parametrize("kind", ["host-gw", "udp", "vxlan"])
+def test_a_network_within_ours_that_is_served(scene: Scene, kind: str) -> None:
+    """Goal: two daemons of one host that lease from ranges apart live side by side. Method: one
+    runs, and one whose Network, but not its range, has that one's within it starts."""
+    inner = inner_daemon(scene)
+    before = scene.host.ip("-4", "-d", "-o", "address", "show", "flannel.2")
+    daemon = scene.daemon({"Type": kind})
+    scene.operator.configure(Network="172.24.0.0/16", **OUTER_RANGE, Backend={"Type": kind})
+    scene.host.ip("route", "add", "172.24.77.0/24", "via", "172.17.8.98")
+    daemon.start().ready()
+    daemon.says("Removing the route to 172.24.77.0/24 via 172.17.8.98")
+    daemon.says("Subnet added")
+    assert scene.host.ip("-4", "-d", "-o", "address", "show", "flannel.2") == before
+    assert "Removing flannel.2" not in daemon.log()
+    assert (daemon.stop(), inner.stop()) == (0, 0)
+
+
+def test_a_network_within_ours_that_has_the_port(scene: Scene) -> None:
+    """Goal: its device is not taken for one that is left. Method: one whose port is not shared, for
+    GBP."""
+    inner = inner_daemon(scene)
+    before = scene.host.ip("-4", "-d", "-o", "address", "show", "flannel.2")
+    backend: dict[str, object] = {"Type": "vxlan", "GBP": True}
+    daemon = scene.daemon(backend)
+    scene.operator.configure(Network="172.24.0.0/16", **OUTER_RANGE, Backend=backend)
+    assert daemon.start().exits() == 1
+    assert f"{TAKEN['vxlan']} (flannel.2)" in daemon.log()
+    assert scene.host.ip("-4", "-d", "-o", "address", "show", "flannel.2") == before
+    assert inner.stop() == 0
+
+
+@pytest.mark.parametrize("network", ["172.24.0.0/16", "172.25.0.0/16"])
+def test_the_device_of_the_subnet_before(scene: Scene, network: str) -> None:
+    """Goal: it goes, though nothing is leased there any more. Method: another VNI, and a range or a
+    Network without the subnet in the subnet file."""
+    daemon = scene.daemon({"Type": "vxlan"})
+    scene.operator.configure(
+        Network="172.24.0.0/16", SubnetMax="172.24.9.0", Backend={"Type": "vxlan"}
+    )
+    assert daemon.start().ready().stop() == 0
+    first = network.replace(".0.0/16", ".10.0")
+    scene.operator.configure(Network=network, SubnetMin=first, Backend={"Type": "vxlan", "VNI": 7})
+    daemon.start().ready()
+    daemon.says("Removing flannel.1, which an earlier run with another Backend has left")
     assert daemon.stop() == 0

@@ -4,7 +4,11 @@ Method: the real program on a host that has such a device, and the fault that ke
 """
 
 import sys
+from pathlib import Path
 
+import pytest
+
+from flannel import kernel
 from tests.clients.waiting import until
 from tests.flannel.hosts import Host, as_root
 from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
@@ -46,6 +50,52 @@ def test_a_device_that_does_not_fit_serves_until_there_is_a_lease(scene: Scene) 
     assert daemon.start().exits() == 1
     assert "out of subnets" in daemon.log()
     assert scene.host.ip("-d", "link", "show", "flannel.1") == before
+
+
+@pytest.mark.parametrize("option", [{"Port": 4789}, {"Learning": True}], ids=["Port", "Learning"])
+def test_an_option_that_is_not_asked_for_any_more(scene: Scene, option: dict[str, object]) -> None:
+    """Goal: the device is what other hosts have by the same configuration. Method: the option, and
+    the configuration without it."""
+    daemon = scene.daemon({"Type": "vxlan", **option}).start().ready()
+    assert f"dstport {option.get('Port', 8472)} " in device(scene.host)
+    assert daemon.stop() == 0
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": "vxlan"})
+    daemon.start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    assert "dstport 8472 nolearning" in device(scene.host)
+    assert ("learning: False vs True" if "Learning" in option else "port: 8472 vs 4789") in (
+        daemon.log()
+    )
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("option", [{}, {"Port": 0}, {"Port": 8472, "Learning": False}])
+def test_a_device_of_flanneld_is_kept(scene: Scene, option: dict[str, object]) -> None:
+    """Goal: other hosts go on to reach it by the MAC they have learnt. Method: one as flanneld 0.10
+    makes it, by the kernel's own port."""
+    add_device(scene.host)
+    (before,) = scene.host.json("link", "show", "flannel.1")
+    daemon = scene.daemon({"Type": "vxlan", **option}).start().ready()
+    scene.has(ROUTE_200, ROUTE_203)
+    (after,) = scene.host.json("link", "show", "flannel.1")
+    assert [after[name] for name in ("ifindex", "address")] == (
+        [before[name] for name in ("ifindex", "address")]
+    )
+    assert daemon.stop() == 0
+
+
+def test_the_kernels_own_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: a device without a Port is as the kernel would make it. Method: its module's parameter
+    set to another port, not there, and not to be read."""
+    parameter = tmp_path / "udp_port"
+    monkeypatch.setattr(kernel, "VXLAN_PORT_PARAMETER", parameter)
+    assert kernel.vxlan_port() == 8472
+    parameter.write_text("4789\n")
+    assert kernel.vxlan_port() == 4789
+    parameter.write_text("0\n")
+    assert kernel.vxlan_port() == 8472
+    parameter.write_text("")
+    assert kernel.vxlan_port() == 8472
 
 
 def test_a_replacement_whose_port_is_taken(scene: Scene) -> None:

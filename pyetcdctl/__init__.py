@@ -11,8 +11,6 @@ here: it all goes over the wire, to real etcd just as well.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from pyetcdctl.answers import Member, Node, Result
     from pyetcdctl.async_client import AsyncClient
     from pyetcdctl.client import Client
@@ -116,14 +114,20 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> "Any":
-    """Import what is used for the first time."""
-    from importlib import import_module
+if not TYPE_CHECKING:  # or whoever checks types would find whatever name there is
 
-    if name == "errors":
-        return import_module(f"{__name__}.errors")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
-    globals()[name] = found
-    return found
+    def __getattr__(name):
+        """Import what is used for the first time."""
+        from importlib import import_module
+
+        if name in ("errors", *_MODULES.values()):
+            return import_module(f"{__name__}.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+        globals()[name] = found
+        return found
+
+    def __dir__():
+        """All there is, imported or not."""
+        return sorted({*globals(), *__all__})

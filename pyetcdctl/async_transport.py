@@ -18,7 +18,6 @@ import yarl
 from pyetcdctl import dialling, forking, gzipped, http1, requests, tls_errors
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
-    BadAnswer,
     BadRedirect,
     ClientClosed,
     ConnectionEnded,
@@ -279,14 +278,11 @@ def _check(endpoint: Endpoint) -> None:
 async def _read(request: Request, response: aiohttp.ClientResponse, bytes_max: int) -> Answer:
     index, odd_index = index_of(response.headers.get("X-Etcd-Index"))
     heed_head(request, response.status, index)
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > bytes_max:
-            raise BadAnswer(f"client: the answer is larger than {bytes_max} bytes")
+    body = gzipped.Body(response.headers.get("Content-Encoding"), bytes_max)
+    async for piece in response.content.iter_any():
+        body.take(piece)
     location = response.headers.get("Location")
-    whole = gzipped.unpacked(bytes(body), response.headers.get("Content-Encoding"), bytes_max)
-    return Answer(response.status, index, whole, location, odd_index)
+    return Answer(response.status, index, body.end(), location, odd_index)
 
 
 def _url(endpoint: Endpoint, target: str) -> yarl.URL:

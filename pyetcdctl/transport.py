@@ -17,7 +17,6 @@ from golang.quoting import go_quote
 from pyetcdctl import dialling, forking, gzipped, http1, requests
 from pyetcdctl.endpoints import Endpoint, has_scheme, redacted
 from pyetcdctl.errors import (
-    BadAnswer,
     BadEndpoint,
     BadRedirect,
     ClientClosed,
@@ -354,12 +353,10 @@ class _Connection:
 
     def _read(self, head: http1.Head, deadline: float | None) -> Answer:
         self._socket.until(deadline)
-        body = bytearray()
+        body = gzipped.Body(head.get("content-encoding"), BODY_BYTES_MAX)
         try:
             for piece in http1.read_body(self._reader, head):
-                body += piece
-                if len(body) > BODY_BYTES_MAX:
-                    raise BadAnswer(f"client: the answer is larger than {BODY_BYTES_MAX} bytes")
+                body.take(piece)
         except TimeoutError:
             raise DeadlineExceeded from None
         except ConnectionResetError:
@@ -368,9 +365,8 @@ class _Connection:
             raise dialling.broken(error, self._line.socket) from None
         if head.is_last or self._reader.has_more:
             self.close()
-        whole = gzipped.unpacked(bytes(body), head.get("content-encoding"), BODY_BYTES_MAX)
         index, odd_index = index_of(head.get("x-etcd-index"))
-        return Answer(head.status, index, whole, head.get("location"), odd_index)
+        return Answer(head.status, index, body.end(), head.get("location"), odd_index)
 
 
 class _TimedSocket:

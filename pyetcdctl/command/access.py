@@ -72,7 +72,7 @@ def ask(
     read: Callable[[bytes], _T] = _unread,
     succeeds: tuple[int, ...] | None = None,
 ) -> _T:
-    """Ask, and return what `read` makes of the answer's body `succeeds`: the statuses of success,
+    """Ask, and return what `read` makes of the answer's body. `succeeds`: the statuses of success,
     if they are not those of most such requests.
     """
     request = requests.plain(method, path, content)

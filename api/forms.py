@@ -19,6 +19,7 @@ from binascii import a2b_qp
 from typing import TYPE_CHECKING, Final
 
 from api import mediatype
+from golang.quoting import go_quote
 from kvstore.errors import INVALID_FORM, EtcdError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ PARAMETERS_MAX: Final = 10_000
 TOO_MANY: Final = b"number of URL query parameters exceeded limit"
 
 _BODY_METHODS: Final = frozenset(("PUT", "POST", "PATCH"))
-_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})[^\n]{0,2}|%(?![0-9A-Fa-f]{2})")
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _SOFT_BREAK: Final = re.compile(rb"%[\r\n]")
 
 
@@ -81,18 +82,18 @@ def _parse_into(values: dict[bytes, bytes], encoded: bytes) -> bytes | None:
             try:
                 name, value = _unescape(name), _unescape(value)
             except _BadEscape as bad:
-                error = error or b"invalid URL escape " + _go_quote(bad.shown)
+                error = error or b"invalid URL escape " + bad.quoted
                 continue
         values.setdefault(name, value)
     return error
 
 
 class _BadEscape(Exception):
-    """A percent sign without two hexadecimal digits; `shown` is what Go shows of it."""
+    """A percent sign without two hexadecimal digits; `quoted` is what Go shows of it."""
 
     def __init__(self, shown: bytes) -> None:
         super().__init__(shown)
-        self.shown = shown
+        self.quoted = go_quote(shown.decode(errors="surrogateescape")).encode()
 
 
 def _unescape(text: bytes) -> bytes:
@@ -113,17 +114,3 @@ def _unescape(text: bytes) -> bytes:
         if bad is not None:
             raise _BadEscape(bad[0])
     return unescaped
-
-
-def _go_quote(raw: bytes) -> bytes:
-    """A short text as Go's strconv.Quote shows it."""
-    text = raw.decode(errors="surrogateescape")
-    shown = "".join(
-        f"\\x{ord(c) & 0xFF:02x}"
-        if "\udc80" <= c <= "\udcff" or c < " " or c == "\x7f"
-        else "\\" + c
-        if c in '"\\'
-        else c
-        for c in text
-    )
-    return f'"{shown}"'.encode()

@@ -83,6 +83,9 @@ def test_errors(method: str, query: bytes, code: int, cause: bytes) -> None:
         (b"a;b", b"invalid semicolon separator in query"),
         (b"a=%zz&b;c", b"invalid semicolon separator in query"),
         (b'a=%"x', b'invalid URL escape "%\\"x"'),
+        (b"a=%\n_x", b'invalid URL escape "%\\n_"'),
+        (b"a=%\r\x08", b'invalid URL escape "%\\r\\b"'),
+        (b"a=%4\xc3", b'invalid URL escape "%4\\xc3"'),
     ],
 )
 def test_malformed_forms(text: bytes, cause: bytes) -> None:

@@ -54,6 +54,7 @@ def test_every_deviation_in_the_code_is_documented() -> None:
     [
         f"| request head | {HEAD_BYTES_MAX >> 20} MiB |",
         f"| form body | {forms.BODY_BYTES_MAX >> 20} MiB:",
+        f"| parameters in a query, and in a form | {forms.PARAMETERS_MAX:,} each: 400,",
         f"| key | {KEY_BYTES_MAX >> 10} KiB and {KEY_DEPTH_MAX:,} segments:",
         f"| history for watches | {EVENTS_MAX:,} events |",
         f"| events waiting for one stream | {watching.EVENTS_MAX:,} |",

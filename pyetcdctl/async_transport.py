@@ -104,7 +104,9 @@ class AsyncTransport:
         """Close the connections, for good."""
         self.is_closed = True
         if forking.is_another(self._process):
-            return  # it is the parent's loop that knows them
+            while self._sessions:
+                _forget(self._sessions.popitem()[1])
+            return
         # aiohttp lets who waits for an answer wait for ever.
         for limit in self._limits:
             if not limit.expired():
@@ -205,6 +207,15 @@ class AsyncTransport:
                 max_headers=_HEADERS_MAX,
             )
         return self._sessions[path]
+
+
+def _forget(session: aiohttp.ClientSession) -> None:
+    """Let aiohttp say nothing of a session of the parent's that is left open, and do nothing with
+    it either: what to do was its parent's loop's.
+    """
+    if session.connector is not None:
+        session.connector._closed = True
+    session.detach()
 
 
 def _tracing() -> aiohttp.TraceConfig:

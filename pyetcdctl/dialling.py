@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyetcdctl import arguments, authority, requests, tls_errors
+from pyetcdctl import arguments, authority, forking, requests, tls_errors
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadCredentials,
@@ -28,7 +28,8 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import ssl
+    from collections.abc import Callable, Mapping
 
     from pyetcdctl.tls import TLS
 
@@ -149,6 +150,7 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     first: DialFailed | None = None
     for family, kind, protocol, _name, address in found:
         sock = socket.socket(family, kind, protocol)
+        forking.connected(sock)
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(address)
@@ -176,6 +178,7 @@ def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
     # unix://name:1 is the file "name:1" in the working directory, as etcd names its sockets.
     path = endpoint.address
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    forking.connected(sock)
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         sock.connect(path)
@@ -224,23 +227,38 @@ def _end(name: tuple[str, int]) -> str:
 
 def _secured(sock: socket.socket, endpoint: Endpoint, tls: TLS, deadline: float) -> socket.socket:
     try:
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
-        return tls.context().wrap_socket(sock, server_hostname=_name(endpoint, tls))
+        return _shaken(sock, tls.context, _name(endpoint, tls), deadline)
     except TimeoutError:
-        sock.close()
         raise EndpointFailed("net/http: TLS handshake timeout") from None
     except (ConnectionResetError, BrokenPipeError):
-        sock.close()
         raise ConnectionEnded("EOF") from None
     except OSError as error:
-        sock.close()
         raise tls_failure(error, endpoint, tls, deadline) from None
     except BadTLS as error:  # good ones were there when the client was made
-        sock.close()
         raise TLSFailed(str(error)) from None
     except ValueError as error:  # a name that no certificate can be for
-        sock.close()
         raise TLSFailed(f"tls: {error}") from None
+
+
+def _shaken(
+    sock: socket.socket, context: Callable[[], ssl.SSLContext], name: str, deadline: float
+) -> ssl.SSLSocket:
+    """TLS on a connection, which is closed if that fails."""
+    try:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        # Not with the handshake at once: another object has the descriptor then, which a fork in
+        # the middle of it has to find.
+        secured = context().wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+    except BaseException:
+        sock.close()
+        raise
+    forking.connected(secured)
+    try:
+        secured.do_handshake()
+    except BaseException:
+        secured.close()
+        raise
+    return secured
 
 
 def _name(endpoint: Endpoint, tls: TLS) -> str:
@@ -268,11 +286,9 @@ def tls_failure(
 def _look(endpoint: Endpoint, tls: TLS, deadline: float) -> Mapping[str, Any]:
     """The certificate of who is there, if its authority vouches for it; else nothing."""
     try:
-        with _connected(endpoint, deadline).socket as sock:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
-            name = _name(endpoint, tls)
-            with tls.second_look().wrap_socket(sock, server_hostname=name) as secured:
-                return secured.getpeercert() or {}
+        sock = _connected(endpoint, deadline).socket
+        with _shaken(sock, tls.second_look, _name(endpoint, tls), deadline) as secured:
+            return secured.getpeercert() or {}
     except (BadTLS, EndpointFailed, OSError, ValueError):
         return {}
 

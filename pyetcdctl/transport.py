@@ -295,7 +295,6 @@ class _Connection:
     """One connection, for one request after the other."""
 
     def __init__(self, line: dialling.Line) -> None:
-        forking.connected(line.socket)
         self._socket = _TimedSocket(line.socket)
         self._reader = http1.Reader(self._socket.receive)
         self._line = line

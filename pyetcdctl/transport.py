@@ -272,10 +272,11 @@ class Transport:
     def _dial(self, endpoint: Endpoint, head_by: float | None, dial_s: float) -> _Connection:
         try:
             return _Connection(dialling.dial(endpoint, head_by, self._tls, dial_s))
-        except EndpointFailed as error:
+        except (DeadlineExceeded, EndpointFailed) as error:
             if head_by is not None and time.monotonic() >= head_by:
                 raise _Silent(may_be_heard=False) from None
-            error.may_be_heard = False
+            if isinstance(error, EndpointFailed):
+                error.may_be_heard = False
             raise
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyetcdctl import ClusterUnavailable, dialling
+from pyetcdctl import ClusterUnavailable, DeadlineExceeded, dialling
 from tests.clients.etcdctl import find_etcdctl
 from tests.pyetcdctl.answering import Reply, answering
 from tests.pyetcdctl.running import PROGRAM
 from tests.pyetcdctl.test_both_clients import awaited, heard
-from tests.pyetcdctl.test_odd_endpoints import said
+from tests.pyetcdctl.test_odd_endpoints import HTTPS_NOWHERE, proxy, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,17 +30,17 @@ def wait(client: Any) -> Any:
 
 
 @contextlib.contextmanager
-def full() -> Iterator[str]:
+def full(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Where nobody answers who knocks: a listener whose queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, port))
         listener.listen(0)
         for _ in range(4):
             knocking = stack.enter_context(socket.socket())
             knocking.setblocking(False)
             knocking.connect_ex(listener.getsockname())
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        yield f"{host}:{listener.getsockname()[1]}"
 
 
 @contextlib.contextmanager
@@ -50,12 +50,12 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def told_alike(url: str, directory: Path, *words: str) -> str:
+def told_alike(url: str, directory: Path, *words: str, **more: str) -> str:
     """What both programs say of it, soon."""
     begun_s = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         asking = [
-            pool.submit(said, program, url, directory, *words)
+            pool.submit(said, program, url, directory, *words, **more)
             for program in (PROGRAM, (find_etcdctl(),))
         ]
         ours, theirs = (each.result() for each in asking)
@@ -116,3 +116,70 @@ def test_a_watch_that_is_sent_elsewhere(scheme: str, tmp_path: Path) -> None:
                 outcome = ask(wait, url, timeout_s=0.3)
                 assert isinstance(outcome, tuple)
                 assert late in outcome[1]
+
+
+@pytest.mark.parametrize("ask", [heard, awaited])
+def test_a_name_whose_first_address_is_silent(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: one silent address leaves the name's next one time enough. Method: a name of two; who
+    asks has time for more than one, but not for twice as much.
+    """
+    node = Reply(b'{"action":"get","node":{"key":"/k","value":"v"}}')
+    with answering(lambda _target, _headers: node) as url:
+        port = int(url.rpartition(":")[2])
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))
+            for host in ("127.0.0.5", "127.0.0.1")
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with full("127.0.0.5", port):
+            name = f"http://two.test:{port}"
+            told = ask(lambda client: client.get("/k"), name, timeout_s=3.9, total_timeout_s=3.9)
+    assert "value='v'" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "addresses", "share_s"),
+    [(30, 1, 30), (30, 3, 10), (6, 5, 2), (1.5, 2, 1.5), (0.5, 9, 0.5)],
+)
+def test_the_share_of_an_address(left_s: float, addresses: int, share_s: float) -> None:
+    """Goal: an address has its share of what is left, and 2 s if there is so much. Method: Go's."""
+    assert dialling.share_s(left_s, addresses) == share_s
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [("502 Late gateway", "Late gateway"), ("200 OK", "EOF")]
+)
+def test_a_proxy_that_answers_late(
+    answer: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: the limit of the dialling is not one for what a proxy has to dial. Method: one that
+    answers later than that; a watch of both programs, a long poll of both clients.
+    """
+    with proxy(f"HTTP/1.1 {answer}\r\n\r\n".encode(), 0.6) as place:
+        more = {"https_proxy": f"http://{place}"}
+        options = ("--no-sync", "--total-timeout", "200ms")
+        assert told in told_alike(HTTPS_NOWHERE, tmp_path, *options, "watch", "/a", **more)
+        monkeypatch.setenv("https_proxy", more["https_proxy"])
+        for ask in (heard, awaited):
+            outcome = ask(wait, HTTPS_NOWHERE, total_timeout_s=0.2)
+            assert isinstance(outcome, tuple)
+            assert outcome[0] is ClusterUnavailable
+            assert f"error #0: {told}\n" in outcome[1]
+
+
+@pytest.mark.parametrize("ask", [heard, awaited])
+def test_a_silent_proxy(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: a proxy has a minute to answer, as in Go, or as long as a header has; then it is told
+    as by etcdctl. Method: one that says nothing, and a shorter minute.
+    """
+    assert dialling.CONNECT_S == 60.0
+    monkeypatch.setattr(dialling, "CONNECT_S", 0.2)
+    monkeypatch.setattr(dialling, "HANDSHAKE_S", 0.2)
+    with silent() as place:
+        monkeypatch.setenv("https_proxy", f"http://{place}")
+        told = ask(wait, HTTPS_NOWHERE, total_timeout_s=0.2)
+        assert told == (DeadlineExceeded, "context deadline exceeded")
+        monkeypatch.setattr(dialling, "CONNECT_S", 60.0)
+        told = ask(lambda client: client.get("/a"), HTTPS_NOWHERE, timeout_s=0.2)
+        assert isinstance(told, tuple)
+        assert f"error #0: client: endpoint {HTTPS_NOWHERE} exceeded header timeout\n" in told[1]

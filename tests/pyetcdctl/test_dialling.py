@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import socketserver
+import ssl
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
-from pyetcdctl import ClusterUnavailable, DeadlineExceeded, dialling
+from pyetcdctl import TLS, ClusterUnavailable, DeadlineExceeded, dialling
 from tests.clients.etcdctl import find_etcdctl
 from tests.pyetcdctl.answering import Reply, answering
 from tests.pyetcdctl.running import PROGRAM
@@ -165,6 +170,59 @@ def test_a_proxy_that_answers_late(
             assert isinstance(outcome, tuple)
             assert outcome[0] is ClusterUnavailable
             assert f"error #0: {told}\n" in outcome[1]
+
+
+@contextlib.contextmanager
+def leading(place: tuple[str, int], late_s: float) -> Iterator[str]:
+    """A proxy that leads there, so late, wherever it is asked to lead."""
+    ended = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked = self.request.recv(1 << 16)
+            if ended.wait(late_s) or not asked.startswith(b"CONNECT "):
+                return
+            with socket.create_connection(place) as server:
+                self.request.sendall(b"HTTP/1.1 200 Led\r\nX-Proxy: 1\r\n\r\n")
+                ways = {self.request: server, server: self.request}
+                while True:
+                    for each in select.select([*ways], [], [])[0]:
+                        data = each.recv(1 << 16)
+                        if not data:
+                            return
+                        ways[each].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as proxying:
+        proxying.daemon_threads = True
+        thread = threading.Thread(target=proxying.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{proxying.server_address[1]}"
+        finally:
+            ended.set()
+            proxying.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("ask", [heard, awaited])
+def test_a_proxy_that_leads_on_late(
+    ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goal: a long poll comes through a proxy that takes longer than the limit of the dialling.
+    Method: a server of TLS's that is reached by one alone.
+    """
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("192.0.2.1").configure_cert(context)
+    node = Reply(b'{"action":"set","node":{"key":"/a","value":"v","modifiedIndex":9}}')
+    with answering(lambda _target, _headers: node, context) as url:
+        port = int(url.rpartition(":")[2])
+        with leading(("127.0.0.1", port), 0.6) as place:
+            monkeypatch.setenv("https_proxy", f"http://{place}")
+            trusted = TLS(ca_file=str(tmp_path / "ca.crt"))
+            told = ask(wait, HTTPS_NOWHERE, total_timeout_s=0.2, tls=trusted)
+    assert "value='v'" in str(told)
 
 
 @pytest.mark.parametrize("ask", [heard, awaited])

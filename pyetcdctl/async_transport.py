@@ -21,6 +21,7 @@ from pyetcdctl.errors import (
     BadRedirect,
     ClientClosed,
     ConnectionEnded,
+    DeadlineExceeded,
     DialFailed,
     EndpointFailed,
     HeaderTimeout,
@@ -103,7 +104,9 @@ class AsyncTransport:
         """Close the connections, for good."""
         self.is_closed = True
         if forking.is_another(self._process):
-            return  # it is the parent's loop that knows them
+            while self._sessions:
+                _forget(self._sessions.popitem()[1])
+            return
         # aiohttp lets who waits for an answer wait for ever.
         for limit in self._limits:
             if not limit.expired():
@@ -147,8 +150,10 @@ class AsyncTransport:
         endpoint, target = dialling.split(url)
         _check(endpoint)
         proxy = dialling.proxy_of(endpoint)
-        # aiohttp has one limit for both.
-        handshake_s = dialling.HANDSHAKE_S if endpoint.scheme == "https" else 0.0
+        # aiohttp has one limit for both, and one for all with what a proxy does.
+        is_tls = endpoint.scheme == "https"
+        way_s = limits.dial_s + (dialling.HANDSHAKE_S if is_tls else 0.0)
+        tunnel_s = way_s + dialling.CONNECT_S if is_tls and proxy is not None else None
         headers = {"Host": endpoint.host_header}
         for_proxy = {} if proxy is None else dialling.proxy_headers(proxy)
         if endpoint.scheme == "http":  # else it is told when it is asked for a tunnel
@@ -163,9 +168,10 @@ class AsyncTransport:
             server_hostname=self._tls.server_name or None,
             proxy=None if proxy is None else _url(proxy, "/"),
             proxy_headers=for_proxy,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.dial_s + handshake_s),
+            timeout=aiohttp.ClientTimeout(total=None, connect=tunnel_s, sock_connect=way_s),
             trace_request_ctx=(sent := asyncio.Event()),
         )
+        begun = time.monotonic()
         try:
             async with await _head(named, asking, limits.header_s) as response:
                 return await _read(request, response, self._answer_bytes_max)
@@ -176,6 +182,10 @@ class AsyncTransport:
             raise failed from None
         except aiohttp.ClientError as error:
             failed = _failure(proxy or endpoint, error)
+            if tunnel_s is not None and not sent.is_set():
+                if isinstance(failed, DialFailed) and time.monotonic() - begun >= tunnel_s:
+                    raise DeadlineExceeded from None
+                failed = _of_tunnel(failed, error)
             failed.may_be_heard = sent.is_set()
             raise failed from None
         except HeaderTimeout as failed:
@@ -204,6 +214,15 @@ class AsyncTransport:
                 max_headers=_HEADERS_MAX,
             )
         return self._sessions[path]
+
+
+def _forget(session: aiohttp.ClientSession) -> None:
+    """Let aiohttp say nothing of a session of the parent's that is left open, and do nothing with
+    it either: what to do was its parent's loop's.
+    """
+    if session.connector is not None:
+        session.connector._closed = True
+    session.detach()
 
 
 def _tracing() -> aiohttp.TraceConfig:
@@ -314,10 +333,17 @@ def _failure(endpoint: Endpoint, error: aiohttp.ClientError) -> EndpointFailed:
     if isinstance(error, aiohttp.ClientOSError):
         return ReadFailed(f"read: {in_words(error)}")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return EndpointFailed(error.message or "unknown status code")
+        return EndpointFailed(dialling.no_tunnel(error.message or None))
     if isinstance(error, aiohttp.ClientResponseError):
         return http1.broken(" ".join(error.message.split()))
     return http1.broken(error)
+
+
+def _of_tunnel(failed: EndpointFailed, error: aiohttp.ClientError) -> EndpointFailed:
+    """What a failure is called if it was in a proxy's answer to CONNECT."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return ConnectionEnded("unexpected EOF")
+    return dialling.of_tunnel(failed)
 
 
 def _is_over(cause: BaseException) -> bool:

@@ -1,7 +1,12 @@
 """From a URL to a connected socket: plain, TLS, a Unix socket, or by way of a proxy.
 
-Laws: what goes wrong is said in Go's words. Each address of a name is tried, and the first one's
-failure is told. A proxy of the environment is never used for this machine itself.
+Laws: what goes wrong is said in Go's words. Each address of a name is tried while there is time, of
+which one that is silent has its share, and the first one's failure is told. A proxy of the
+environment is never used for this machine itself. Each step has a limit of its own, also for who
+waits for ever: the way by TCP the client's, a proxy's answer to CONNECT a minute, a handshake of
+TLS's 10 s (of an AsyncClient all of them together: aiohttp has one limit). A head's time-out, and
+that of the whole, are for all of it, from the beginning on. A socket is this process's alone as
+soon as it is made.
 """
 
 from __future__ import annotations
@@ -13,13 +18,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyetcdctl import arguments, authority, requests, tls_errors
+from pyetcdctl import arguments, authority, forking, http1, requests, tls_errors
 from pyetcdctl.endpoints import Endpoint
 from pyetcdctl.errors import (
     BadCredentials,
     BadEndpoint,
     BadTLS,
     ConnectionEnded,
+    DeadlineExceeded,
     DialFailed,
     EndpointFailed,
     ReadFailed,
@@ -28,14 +34,18 @@ from pyetcdctl.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import ssl
+    from collections.abc import Callable, Mapping
 
     from pyetcdctl.tls import TLS
 
 _PORT_MAX: Final = 65535
 DIAL_S: Final = 30.0
+CONNECT_S: Final = 60.0
 HANDSHAKE_S: Final = 10.0
 _KEEPALIVE_S: Final = 30
+_SHARE_S: Final = 2.0
+_PIECE_BYTES: Final = 4096
 _LOOK_S: Final = 2.0
 _SOCKS: Final = "socks5"
 _SCHEMES: Final = ("http", "https", "unix", "unixs")
@@ -64,32 +74,34 @@ def split(url: str) -> tuple[Endpoint, str]:
 
 
 def limit_s(total_s: float | None) -> float:
-    """How long a connection may take of a client that waits so long in all (s, None for ever): also
-    of a long poll, as in etcdctl.
+    """How long the connection over TCP may take of a client that waits so long in all (s, None for
+    ever): also of a long poll, as in etcdctl.
     """
     return DIAL_S if not total_s else max(0.001, min(DIAL_S, total_s))
 
 
 def dial(endpoint: Endpoint, by: float | None, tls: TLS, dial_s: float = DIAL_S) -> Line:
-    """Connect, by then (time.monotonic(), None: at some time) and in so much time (s); a handshake
-    of TLS's has a limit of its own. Raises DialFailed, TLSFailed or EndpointFailed.
+    """Connect, by then (time.monotonic(), None: at some time) and over TCP in so much time (s).
+    Raises DialFailed, TLSFailed or EndpointFailed, and DeadlineExceeded for a silent proxy.
     """
     if endpoint.scheme not in _SCHEMES:
         raise EndpointFailed(f'unsupported protocol scheme "{endpoint.scheme}"')
     check_host(endpoint)
-
-    def limit(step_s: float) -> float:
-        step_by = time.monotonic() + step_s
-        return step_by if by is None else min(step_by, by)
-
-    line = _connected(endpoint, limit(dial_s))
+    line = _connected(endpoint, by, dial_s)
     if endpoint.scheme in ("https", "unixs"):
-        secured = _secured(line.socket, endpoint, tls, limit(HANDSHAKE_S))
+        secured = _secured(line.socket, endpoint, tls, _step_by(by, HANDSHAKE_S))
         return line._replace(socket=secured)
     return line
 
 
-def _connected(endpoint: Endpoint, deadline: float) -> Line:
+def _step_by(by: float | None, step_s: float) -> float:
+    """When a step that begins now has to be over."""
+    step_by = time.monotonic() + step_s
+    return step_by if by is None else min(step_by, by)
+
+
+def _connected(endpoint: Endpoint, by: float | None, dial_s: float) -> Line:
+    deadline = _step_by(by, dial_s)
     if endpoint.scheme in ("unix", "unixs"):
         return Line(_unix(endpoint, deadline), endpoint.host_header)
     host = endpoint.host_header
@@ -101,7 +113,7 @@ def _connected(endpoint: Endpoint, deadline: float) -> Line:
     except DialFailed as error:
         raise DialFailed(f"proxyconnect tcp: {error}") from None
     if endpoint.scheme == "https":
-        _tunnel(sock, endpoint, proxy, deadline)
+        _tunnel(sock, endpoint, proxy, _step_by(by, CONNECT_S))
         return Line(sock, host)
     return Line(sock, host, f"http://{host}", proxy_headers(proxy))
 
@@ -147,10 +159,14 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
     except socket.gaierror as error:
         raise not_found(endpoint, error) from None
     first: DialFailed | None = None
-    for family, kind, protocol, _name, address in found:
+    for number, (family, kind, protocol, _name, address) in enumerate(found):
+        left_s = deadline - time.monotonic()
+        if first is not None and left_s <= 0:
+            break
         sock = socket.socket(family, kind, protocol)
+        forking.connected(sock)
         try:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            sock.settimeout(max(0.001, share_s(left_s, len(found) - number)))
             sock.connect(address)
             tune(sock)
         except OSError as error:
@@ -161,6 +177,11 @@ def _tcp(endpoint: Endpoint, deadline: float) -> socket.socket:
             continue
         return sock
     raise first or DialFailed(f"dial tcp: lookup {endpoint.host}: no such host")
+
+
+def share_s(left_s: float, addresses: int) -> float:
+    """How long the first of so many addresses may take of what is left (s), as in Go."""
+    return max(left_s / addresses, min(_SHARE_S, left_s))
 
 
 def tune(sock: socket.socket) -> None:
@@ -176,6 +197,7 @@ def _unix(endpoint: Endpoint, deadline: float) -> socket.socket:
     # unix://name:1 is the file "name:1" in the working directory, as etcd names its sockets.
     path = endpoint.address
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    forking.connected(sock)
     try:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         sock.connect(path)
@@ -224,23 +246,38 @@ def _end(name: tuple[str, int]) -> str:
 
 def _secured(sock: socket.socket, endpoint: Endpoint, tls: TLS, deadline: float) -> socket.socket:
     try:
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
-        return tls.context().wrap_socket(sock, server_hostname=_name(endpoint, tls))
+        return _shaken(sock, tls.context, _name(endpoint, tls), deadline)
     except TimeoutError:
-        sock.close()
         raise EndpointFailed("net/http: TLS handshake timeout") from None
     except (ConnectionResetError, BrokenPipeError):
-        sock.close()
         raise ConnectionEnded("EOF") from None
     except OSError as error:
-        sock.close()
         raise tls_failure(error, endpoint, tls, deadline) from None
     except BadTLS as error:  # good ones were there when the client was made
-        sock.close()
         raise TLSFailed(str(error)) from None
     except ValueError as error:  # a name that no certificate can be for
-        sock.close()
         raise TLSFailed(f"tls: {error}") from None
+
+
+def _shaken(
+    sock: socket.socket, context: Callable[[], ssl.SSLContext], name: str, deadline: float
+) -> ssl.SSLSocket:
+    """TLS on a connection, which is closed if that fails."""
+    try:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        # Not with the handshake at once: another object has the descriptor then, which a fork in
+        # the middle of it has to find.
+        secured = context().wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+    except BaseException:
+        sock.close()
+        raise
+    forking.connected(secured)
+    try:
+        secured.do_handshake()
+    except BaseException:
+        secured.close()
+        raise
+    return secured
 
 
 def _name(endpoint: Endpoint, tls: TLS) -> str:
@@ -268,12 +305,10 @@ def tls_failure(
 def _look(endpoint: Endpoint, tls: TLS, deadline: float) -> Mapping[str, Any]:
     """The certificate of who is there, if its authority vouches for it; else nothing."""
     try:
-        with _connected(endpoint, deadline).socket as sock:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
-            name = _name(endpoint, tls)
-            with tls.second_look().wrap_socket(sock, server_hostname=name) as secured:
-                return secured.getpeercert() or {}
-    except (BadTLS, EndpointFailed, OSError, ValueError):
+        sock = _connected(endpoint, deadline, _LOOK_S).socket
+        with _shaken(sock, tls.second_look, _name(endpoint, tls), deadline) as secured:
+            return secured.getpeercert() or {}
+    except (BadTLS, DeadlineExceeded, EndpointFailed, OSError, ValueError):
         return {}
 
 
@@ -364,20 +399,38 @@ def basic(credentials: tuple[str, str]) -> str:
 def _tunnel(sock: socket.socket, endpoint: Endpoint, proxy: Endpoint, deadline: float) -> None:
     lines = [f"CONNECT {endpoint.address} HTTP/1.1", f"Host: {endpoint.address}"]
     lines += [f"{name}: {value}" for name, value in proxy_headers(proxy).items()]
-    answer = b""
+
+    def receive() -> bytes:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        # What comes behind the head is nobody's: a server of TLS's is spoken to first.
+        return sock.recv(_PIECE_BYTES)
+
     try:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
         sock.sendall("\r\n".join([*lines, "", ""]).encode())
-        while b"\r\n\r\n" not in answer:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
-            piece = sock.recv(1)
-            if not piece or len(answer) > 1 << 16:
-                raise ConnectionEnded("EOF")
-            answer += piece
+        head = http1.read_head_alone(http1.Reader(receive))
+        if head is None:
+            raise ConnectionEnded("unexpected EOF")
+        if head.status != 200:
+            raise EndpointFailed(no_tunnel(head.reason))
     except OSError as error:
+        is_late = isinstance(error, TimeoutError) and error.errno is None
+        failed = DeadlineExceeded() if is_late else broken(error, sock)
         sock.close()
-        raise broken(error, sock) from None
-    _, _, status = answer.partition(b"\r\n")[0].partition(b" ")
-    number, _, reason = status.decode("utf-8", "surrogateescape").lstrip(" ").partition(" ")
-    if number != "200":
+        raise failed from None
+    except EndpointFailed as error:
         sock.close()
-        raise EndpointFailed(reason or "unknown status code")
+        raise of_tunnel(error) from None
+
+
+def no_tunnel(reason: str | None) -> str:
+    """What it is called that a proxy does not lead on, and says why, or does not."""
+    return "unknown status code" if reason is None else reason
+
+
+def of_tunnel(error: EndpointFailed) -> EndpointFailed:
+    """What an error in a proxy's own answer is called."""
+    told = str(error)
+    if not told.startswith(http1.BROKEN):
+        return error
+    return EndpointFailed(told.removeprefix(http1.BROKEN))

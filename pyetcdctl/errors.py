@@ -199,7 +199,7 @@ class NoEndpoints(ClientError):
 
 
 class DeadlineExceeded(ClientError):
-    """The total time-out ran out."""
+    """The total time-out ran out, or a proxy did not say in a minute whether it leads on."""
 
     def __init__(self) -> None:
         super().__init__("context deadline exceeded")

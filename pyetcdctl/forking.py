@@ -30,7 +30,7 @@ def is_another(process: object | None) -> bool:
 
 
 def connected(sock: socket.socket) -> None:
-    """Let this socket be this process's alone."""
+    """Let this socket be this process's alone: as soon as it is made, before it is connected."""
     _connected.add(sock)
 
 

@@ -23,11 +23,12 @@ _LENGTH_DIGITS_MAX: Final = 19
 _INTERIM_MAX: Final = 5
 _SWITCHING: Final = 101
 _HEX: Final = frozenset(b"0123456789abcdefABCDEF")
+BROKEN: Final = "net/http: HTTP/1.x transport connection broken: "
 
 
 def broken(what: object) -> EndpointFailed:
     """What it is called when an answer is not HTTP."""
-    return EndpointFailed(f"net/http: HTTP/1.x transport connection broken: {what}")
+    return EndpointFailed(f"{BROKEN}{what}")
 
 
 class Reader:
@@ -76,6 +77,8 @@ class Head(NamedTuple):
     version: tuple[int, int]
     status: int
     headers: dict[str, list[str]]
+    # What is said behind the status, None if not even a space is.
+    reason: str | None = None
 
     def get(self, name: str) -> str | None:
         """The first header of a name."""
@@ -131,7 +134,7 @@ def read_head(reader: Reader) -> Head | None:
     and what receiving raises.
     """
     for _interim in range(_INTERIM_MAX + 1):
-        head = _one_head(reader)
+        head = read_head_alone(reader)
         if head is None or head.status // 100 != 1 or head.status == _SWITCHING:
             return head
     raise broken("net/http: too many 1xx informational responses")
@@ -150,13 +153,14 @@ def read_body(reader: Reader, head: Head) -> Iterator[bytes]:
         pass  # a trailer, which says nothing to us
 
 
-def _one_head(reader: Reader) -> Head | None:
+def read_head_alone(reader: Reader) -> Head | None:
+    """The same, also one that announces another."""
     left = _HEAD_BYTES_MAX
     too_long = f"net/http: server response headers exceeded {_HEAD_BYTES_MAX} bytes; aborted"
     line = reader.line(left, too_long)
     if not line:
         return None
-    version, status = _status(line.rstrip(b"\r\n"))
+    version, status, reason = _status(line.rstrip(b"\r\n"))
     headers: dict[str, list[str]] = {}
     values: list[str] = []
     while True:
@@ -177,7 +181,7 @@ def _one_head(reader: Reader) -> Head | None:
             raise broken(f"malformed MIME header: missing colon: {_quoted(text)}")
         values = headers.setdefault(_text(name).lower(), [])
         values.append(_text(value))
-    head = Head(version, status, headers)
+    head = Head(version, status, headers, reason)
     encodings = headers.get("transfer-encoding", [])
     if head.is_encoded and [each.lower() for each in encodings] != ["chunked"]:
         raise broken(f'unsupported transfer encoding: "{", ".join(encodings)}"')
@@ -185,18 +189,19 @@ def _one_head(reader: Reader) -> Head | None:
     return head
 
 
-def _status(line: bytes) -> tuple[tuple[int, int], int]:
+def _status(line: bytes) -> tuple[tuple[int, int], int, str | None]:
     version, space, rest = line.partition(b" ")
     if not space:
         raise broken(f"malformed HTTP response {_quoted(line)}")
-    number = rest.lstrip(b" ").partition(b" ")[0]
+    number, space, reason = rest.lstrip(b" ").partition(b" ")
     if len(number) != 3 or not number.isdigit():
         raise broken(f"malformed HTTP status code {_quoted(number)}")
     major, dot, minor = version.removeprefix(b"HTTP/").partition(b".")
     is_digits = len(major) == len(minor) == 1 and major.isdigit() and minor.isdigit()
     if not (version.startswith(b"HTTP/") and dot and is_digits):
         raise broken(f"malformed HTTP version {_quoted(version)}")
-    return (int(major), int(minor)), int(number)
+    told = reason.decode("utf-8", "surrogateescape") if space else None
+    return (int(major), int(minor)), int(number), told
 
 
 def _counted(reader: Reader, length: int | None) -> Iterator[bytes]:

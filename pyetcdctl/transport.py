@@ -271,10 +271,11 @@ class Transport:
     def _dial(self, endpoint: Endpoint, head_by: float | None, dial_s: float) -> _Connection:
         try:
             return _Connection(dialling.dial(endpoint, head_by, self._tls, dial_s))
-        except EndpointFailed as error:
+        except (DeadlineExceeded, EndpointFailed) as error:
             if head_by is not None and time.monotonic() >= head_by:
                 raise _Silent(may_be_heard=False) from None
-            error.may_be_heard = False
+            if isinstance(error, EndpointFailed):
+                error.may_be_heard = False
             raise
 
 
@@ -294,7 +295,6 @@ class _Connection:
     """One connection, for one request after the other."""
 
     def __init__(self, line: dialling.Line) -> None:
-        forking.connected(line.socket)
         self._socket = _TimedSocket(line.socket)
         self._reader = http1.Reader(self._socket.receive)
         self._line = line

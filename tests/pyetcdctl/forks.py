@@ -7,8 +7,10 @@ whatever else is there, and who forks a test forks pytest.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 import traceback
@@ -22,6 +24,7 @@ from pyetcdctl import (
     AsyncLease,
     AsyncLock,
     Client,
+    ClusterUnavailable,
     Lease,
     LeaseLost,
     Lock,
@@ -174,6 +177,67 @@ def lease(url: str) -> None:
     mine.close()
     in_a_child(mine.check)
     client.close()
+
+
+def _forks_while_dialling(first: bytes, endpoint: str = "") -> None:
+    """A child has nothing of a connection that its parent is still making; the parent goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        os.environ["HTTPS_PROXY"], os.environ["NO_PROXY"] = f"http://{place}", ""
+        client = Client([endpoint or f"https://{place}"], timeout_s=SOON_S)
+        told: list[str] = []
+
+        def ask() -> None:
+            with pytest.raises(ClusterUnavailable) as raised:
+                client.get("/")
+            told.append(str(raised.value))
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        served, _ = listener.accept()
+        with served:
+            assert served.recv(1 << 16).startswith(first)
+            in_a_child(lambda: _has_none_to(listener.getsockname()))
+        asking.join(SOON_S)
+        assert "EOF" in told[0] or "reset by peer" in told[0], told
+
+
+def _has_none_to(place: tuple[str, int]) -> None:
+    """This process has no connection to there."""
+    for each in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(each)) as sock:
+            assert sock.getpeername() != place
+
+
+def handshake(_url: str) -> None:
+    """See above, in TLS's handshake."""
+    _forks_while_dialling(b"\x16\x03")
+
+
+def tunnel(_url: str) -> None:
+    """The same while a proxy is asked to lead on."""
+    _forks_while_dialling(b"CONNECT ", "https://etcd.invalid:2379")
+
+
+def block(url: str) -> None:
+    """A child that leaves the block of an AsyncClient says nothing, and ends nothing there."""
+
+    async def fork() -> None:
+        async with AsyncClient([url]) as client:
+            begin = (await client.set("/fork/block", "1")).index
+            waiting = asyncio.ensure_future(client.wait("/fork/block", wait_index=begin + 1))
+            while not client._transport._limits:
+                await asyncio.sleep(0)
+            await client.get("/")
+            child = os.fork()
+            if not child:
+                raise SystemExit(7)
+            # Not in a thread: asyncio's own end in the child takes the loop's bell from its parent.
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            await client.set("/fork/block", "2")
+            assert (await asyncio.wait_for(waiting, SOON_S)).node.value == "2"
+
+    asyncio.run(fork())
 
 
 def loops(url: str) -> None:

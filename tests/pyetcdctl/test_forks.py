@@ -16,6 +16,8 @@ from tests.pyetcdctl.running import END_S, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+NAMES = ["pool", "plain", "wait", "lock", "lease", "loops", "handshake", "tunnel", "block"]
+
 
 def ends_well(name: str, url: str, **more: str) -> None:
     """The program of that name does."""
@@ -30,7 +32,7 @@ def ends_well(name: str, url: str, **more: str) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-@pytest.mark.parametrize("name", ["pool", "plain", "wait", "lock", "lease", "loops"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_child_has_its_own(url: str, name: str) -> None:
     """Goal: nobody gets another process's answers, ends its connections, or holds or gives back
     what is another's. Method: the programs of `forks`, which say each what they look at.

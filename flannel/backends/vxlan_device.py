@@ -12,7 +12,8 @@ the same UDP port the old one goes first: the kernel lets no two of them share i
 free then, for it was the old one's. So does a device of another VNI that an earlier run left, if
 nobody else keeps the new one from its port.
 
-Laws: `undo` leaves a device that was kept as it was found (MTU, address, on or off).
+Laws: `undo` leaves a device that was kept as it was found (MTU, address, on or off). An address is
+given before another one is taken away: a device without any loses its routes and ARP entries.
 """
 
 import errno
@@ -97,10 +98,10 @@ class Device:
                 f"failed to configure interface {self.name}: it has the addresses {listed}, "
                 "and only one may be replaced"
             )
-        for one in others:
-            await self.kernel.remove_address(self.link, one.address, one.length)
         self._upkeep = Upkeep(self.link, self.mtu, address, HOST_BITS, self.mac)
         await self.kernel.add_address(self.link, address, HOST_BITS)
+        for one in others:
+            await self.kernel.remove_address(self.link, one.address, one.length)
         await self._switch_on(self.link)
 
     async def undo(self) -> None:
@@ -114,12 +115,12 @@ class Device:
         if found.mtu != self._kept.mtu:
             await self.kernel.set_mtu(found, self._kept.mtu)
         now = await self.kernel.addresses(found.index)
-        for one in now:
-            if one not in self._addresses:
-                await self.kernel.remove_address(found, one.address, one.length)
         for one in self._addresses:
             if one not in now:
                 await self.kernel.add_address(found, one.address, one.length)
+        for one in now:
+            if one not in self._addresses:
+                await self.kernel.remove_address(found, one.address, one.length)
         if found.is_up and not self._kept.is_up:
             await self.kernel.set_down(found)
 

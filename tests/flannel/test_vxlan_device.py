@@ -3,6 +3,7 @@
 Method: the real program on a host that has such a device, and the fault that keeps it from its own.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from flannel import kernel
 from tests.clients.waiting import until
 from tests.flannel.hosts import Host, as_root
-from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
+from tests.flannel.kernel_scene import MAC, ROUTE_200, ROUTE_203, Scene
 
 pytestmark = as_root
 
@@ -21,6 +22,13 @@ holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 holder.bind(("0.0.0.0", 8472))
 time.sleep(600)
 """
+
+
+INTERRUPT = """#!/bin/sh
+{{ ip -4 address show flannel.1; ip route; ip neigh show dev flannel.1; }} > {during}
+kill -TERM $PPID
+"""
+"""In the place of iptables, which is called when the device has been started."""
 
 
 def device(host: Host) -> str:
@@ -159,6 +167,32 @@ def test_a_kept_device_after_a_failed_start_is_as_it_was(scene: Scene) -> None:
     holder.wait()
     assert "another program or device has the UDP port 8472" in daemon.log()
     assert device(scene.host) == before
+
+
+def test_a_kept_device_through_an_interrupted_start(scene: Scene) -> None:
+    """Goal: containers are reached during and after it: a device that is without an address for a
+    moment loses its routes and ARP entries. Method: a subnet that is not the device's; a signal
+    when that has been put on the device."""
+    add_device(scene.host)
+    scene.host.ip("route", "add", *ROUTE_200.split())
+    scene.host.ip("neigh", "add", "172.24.200.0", "lladdr", MAC, "dev", "flannel.1")
+    before = device(scene.host), scene.routes(), scene.arp()
+    assert before[1:] == ([ROUTE_200], [f"172.24.200.0 lladdr {MAC} PERMANENT"])
+    during = scene.directory / "during"
+    path = scene.directory / "iptables"
+    path.write_text(INTERRUPT.format(during=during))
+    path.chmod(0o755)
+    daemon = scene.daemon({"Type": "vxlan"})
+    scene.operator.configure(
+        Network="172.24.0.0/16", SubnetMin="172.24.10.0", Backend={"Type": "vxlan"}
+    )
+    assert daemon.start(PATH=f"{scene.directory}:{os.environ['PATH']}").exits() == 0
+    own = scene.operator.lease_of(scene.host.address).partition("-")[0]
+    seen = during.read_text()
+    assert [line.split()[1] for line in seen.splitlines() if " inet " in line] == [f"{own}/32"]
+    assert ROUTE_200 in seen
+    assert f"172.24.200.0 lladdr {MAC} PERMANENT" in seen
+    assert (device(scene.host), scene.routes(), scene.arp()) == before
 
 
 def test_vxlan_whose_vni_is_taken(scene: Scene) -> None:

@@ -19,14 +19,14 @@ given before another one is taken away: a device without any loses its routes an
 import errno
 import logging
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import BackendError
 from flannel.backends.leftovers import Territory, free_port, port_holders
 from flannel.backends.upkeep import Upkeep
 from flannel.device import Vxlan, difference
-from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
+from flannel.kernel import HOST_BITS, Kernel, KernelError, Link, vxlan_port
 from flannel.tables import Address
 
 MAC_BYTES = 6
@@ -130,7 +130,7 @@ class Device:
             await self._upkeep.put_right(self.kernel)
 
     async def _replace(self, misfit: Link) -> None:
-        if misfit.vxlan and misfit.vxlan.port == self.wanted.port:
+        if misfit.vxlan and misfit.vxlan.port == self._port:
             await self.kernel.remove_link(misfit)
             self._link = await self._make(self.name)
             return
@@ -173,7 +173,7 @@ class Device:
                 raise
         else:
             return
-        port = link.vxlan.port if link.vxlan else self.wanted.port
+        port = link.vxlan.port if link.vxlan else self._port
         if not await free_port(self.kernel, port, self.territory, link.index):
             names = [one.name for one in await port_holders(self.kernel, port, link.index)]
             raise BackendError(
@@ -196,7 +196,12 @@ class Device:
     def _unusable(self, found: Link) -> str:
         if found.vxlan is None:
             return f"link type: vxlan vs {found.kind or 'device'}"
-        return difference(self.wanted, found.vxlan)
+        return difference(replace(self.wanted, port=self._port), found.vxlan)
+
+    @property
+    def _port(self) -> int:
+        """The UDP port, once there is a vxlan device."""
+        return self.wanted.port or vxlan_port()
 
 
 def _new_mac() -> str:

@@ -106,6 +106,30 @@ def test_the_kernels_own_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert kernel.vxlan_port() == 8472
 
 
+WITH_PARAMETER = ("sh", "-c", f'mount --bind "$0" {kernel.VXLAN_PORT_PARAMETER} && exec "$@"')
+
+
+def test_a_device_without_a_port_is_made_as_the_kernel_makes_it(scene: Scene) -> None:
+    """Goal: the module that is loaded with it, by options of its own, is asked no sooner, so the
+    next start keeps the device. Method: a parameter that says, before there is a device, what the
+    kernel does not."""
+    add_device(scene.host)  # the module is loaded, and the parameter is there
+    scene.host.ip("link", "delete", "flannel.1")
+    said = scene.directory / "udp_port"
+    said.write_text("4789\n")
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": "vxlan"})
+    first = scene.second_daemon(prefix=(*WITH_PARAMETER, str(said))).start().ready()
+    assert "dstport 8472 " in device(scene.host)
+    (before,) = scene.host.json("link", "show", "flannel.1")
+    assert first.stop() == 0
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    second = scene.second_daemon().start().ready()
+    (after,) = scene.host.json("link", "show", "flannel.1")
+    assert after["ifindex"] == before["ifindex"]
+    assert second.stop() == 0
+
+
 def test_a_replacement_whose_port_is_taken(scene: Scene) -> None:
     """The port is named, and the old device works on; when the port is free it is replaced."""
     add_device(scene.host, "dstport", "4789")

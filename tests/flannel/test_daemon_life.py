@@ -424,7 +424,7 @@ def test_masquerade_rules_of_an_earlier_run(scene: Scene) -> None:
                        for rule in before]  # fmt: skip
     assert daemon.stop() == 0
     daemon.start("-ip-masq=false").ready()
-    assert rules() == [docker]
+    until(lambda: rules() == [docker], "they are gone", deadline_s=20.0)
     assert daemon.log().count("Deleting iptables rule: ") == 8
     assert daemon.stop() == 0
 
@@ -438,14 +438,14 @@ exit $status
 """
 
 
-def interrupted(scene: Scene, step: int) -> Daemon:
+def interrupted(scene: Scene, step: int, *arguments: str) -> Daemon:
     """A daemon that gets a signal when its step-th call of iptables is done."""
     calls = scene.directory / "calls"
     for name in ("iptables", "iptables-restore"):
         path = scene.directory / name
         path.write_text(INTERRUPTER.format(calls=calls, step=step))
         path.chmod(0o755)
-    daemon = scene.daemon("-ip-masq").start(PATH=f"{scene.directory}:{os.environ['PATH']}")
+    daemon = scene.daemon(*arguments).start(PATH=f"{scene.directory}:{os.environ['PATH']}")
     assert daemon.exits() == 0
     return daemon
 
@@ -456,7 +456,7 @@ def test_a_signal_while_rules_are_put(scene: Scene, step: int) -> None:
     each step: each of two sets is listed and put."""
     scene.operator.configure(**NETWORK)
     before = state(scene.host)
-    daemon = interrupted(scene, step)
+    daemon = interrupted(scene, step, "-ip-masq")
     assert "Adding iptables rule" in daemon.log() or step == 1
     assert state(scene.host) == before
     assert "failed" not in daemon.log().lower()
@@ -475,8 +475,30 @@ def test_a_signal_while_rules_of_an_earlier_run_are_put_right(scene: Scene, step
     part = state(scene.host)
     scene.directory /= "second"
     scene.directory.mkdir()
-    daemon = interrupted(scene, step)
+    daemon = interrupted(scene, step, "-ip-masq")
     assert state(scene.host) == (part if step == 1 else whole), daemon.log()
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_signal_while_masquerade_rules_of_an_earlier_run_are_removed(
+    scene: Scene, step: int
+) -> None:
+    """Goal: what a subnet file says of them is so: Docker goes by it. Method: -ip-masq, then a
+    start without it and the signal after each call."""
+    scene.operator.configure(**NETWORK)
+    first = scene.daemon("-ip-masq").start().ready()
+    assert first.stop() == 0
+
+    def rules() -> str:
+        return scene.host.run("iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
+
+    whole = rules()
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    daemon = interrupted(scene, step, f"-subnet-file={first.subnet_path}")
+    assert rules() == whole or first.subnet_env()["FLANNEL_IPMASQ"] == "false", daemon.log()
+    assert rules() == whole or step > 1
+    assert rules() != whole or step < 3
 
 
 def test_without_the_iptables_program(scene: Scene) -> None:

@@ -121,14 +121,25 @@ def test_bad_input(
     assert not target.exists()
 
 
-@pytest.mark.parametrize("line", ['FLANNEL_MTU="1450', "FLANNEL_MTU='1450", 'FLANNEL_MTU=14"50'])
-def test_a_quote_that_is_not_closed(
-    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('FLANNEL_MTU="1450', "a quote is not closed"),
+        ("FLANNEL_MTU='1450", "a quote is not closed"),
+        ('FLANNEL_MTU="14\\"', "a quote is not closed"),
+        ('FLANNEL_MTU=14"50', "a quote within the value of FLANNEL_MTU is not taken"),
+        ('FLANNEL_MTU=14"50"', "a quote within the value of FLANNEL_MTU is not taken"),
+        ("FLANNEL_MTU=14'50'", "a quote within the value of FLANNEL_MTU is not taken"),
+        ("FLANNEL_MTU='14''50'", "a quote within the value of FLANNEL_MTU is not taken"),
+    ],
+)
+def test_a_line_that_cannot_be_taken(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str, why: str
 ) -> None:
-    """The file, the line, no output."""
+    """The file, the line, the reason, no output."""
     files[0].write_text(f"FLANNEL_IPMASQ=true\n{line}\n")
     assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
-    assert capsys.readouterr().err == f"{files[0]}: line 2: a quote is not closed: {line}\n"
+    assert capsys.readouterr().err == f"{files[0]}: line 2: {why}: {line}\n"
     assert not files[1].exists()
 
 
@@ -233,6 +244,36 @@ def test_env_files_are_read_and_never_run() -> None:
         "A": "2", "B": "x y", "D": 'q"r', "E": "$(reboot)", "F": "",
         "G": "", "H": "x#y", "I": "", "J": "#x",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["FLANNEL_MTU=14\x0050", "# \x00"])
+def test_a_nul(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """Goal: what is no text is not half taken. Method: in a value, in a comment."""
+    files[0].write_text(f"FLANNEL_IPMASQ=true\n{line}\n")
+    assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
+    assert capsys.readouterr().err == f"{files[0]}: line 2: there is a NUL in it\n"
+    assert not files[1].exists()
+
+
+@pytest.mark.parametrize(
+    "end", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+def test_what_ends_no_line(end: str) -> None:
+    """Goal: no variable comes out that no shell would see. Method: what Python, but no shell, takes
+    for the end of a line, in a value, a comment and before a name; digits that are not ASCII's."""
+    assert env_file.parse(f"A='1{end}B=2'\n#{end}C=3\n{end}D=4\nE=5{end}\n") == {
+        "A": f"1{end}B=2",
+        "E": f"5{end}",
+    }
+
+
+def test_what_is_white_in_ascii() -> None:
+    """Goal: as shells. Method: a no-break space, which is a letter to them."""
+    assert env_file.parse("A=1\u00a0\n\u00a0B=2\nC=\u00a03 # end\nD=4\r\n") == {
+        "A": "1\u00a0",
+        "C": "\u00a03",
+        "D": "4",
+    }
 
 
 @pytest.mark.parametrize(

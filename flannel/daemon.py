@@ -68,7 +68,7 @@ class Work:
 async def serve(options: Options, environ: Mapping[str, str]) -> None:
     """Run until the lease is lost; raises Failure."""
     try:
-        env_file.check(options.subnet_path, "-subnet-file")
+        env_file.check(options.subnet_path, "-subnet-file", or_device=True)
         async with contextlib.AsyncExitStack() as stack:
             kernel = await stack.enter_async_context(Kernel())
             external = await _interface(kernel, options)

@@ -7,7 +7,7 @@ ends a line, and only blanks and tabs are white, whatever else Unicode has. A fi
 or not at all, by one of the same mode and owner; only one that is mounted, which cannot be
 replaced, is written in its place. Bytes that are no text pass through as they came, as in the
 environment. Who reads a file asks `check` before: a pipe that nobody writes into would be waited
-for, for ever.
+for, and a device like /dev/zero read, for ever.
 """
 
 import contextlib
@@ -26,6 +26,13 @@ _LINE = re.compile(
     r"""(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^ \t'"]*))"""
 )
 _END = re.compile(r"[ \t]*\Z|[ \t]+#")
+_NO_FILES = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""A directory is named by whoever tries to read it."""
 _ESCAPE = re.compile(r"\\([\\\"$`])")
 
 
@@ -37,11 +44,13 @@ class NotAFile(Exception):
     """What cannot be read to its end; the message says why."""
 
 
-def check(path: Path, option: str) -> None:
-    """Raises NotAFile for what is neither a file nor becomes one."""
+def check(path: Path, option: str, *, or_device: bool = False) -> None:
+    """Raises NotAFile for what is neither a file nor becomes one; a character device is taken if it
+    is only to be written to."""
     with contextlib.suppress(OSError):  # is said when it is read, or written
-        if stat.S_ISFIFO(path.stat().st_mode):
-            raise NotAFile(f"{option} must be a file, and {path} is a pipe")
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind in _NO_FILES and not (or_device and kind == stat.S_IFCHR):
+            raise NotAFile(f"{option} must be a file, and {path} is {_NO_FILES[kind]}")
 
 
 def parse(text: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ The shell script's own cases are from dist/mk-docker-opts_tests.sh of flannel v0
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from flannel import docker_opts, env_file, subnet_file
 from tests.flannel.hosts import as_root
 from tests.flannel.sample import net
+from tests.oracle.process import ROOT
 
 SAMPLE = "FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.74.1/24\nFLANNEL_MTU=1472\n"
 SAMPLE += "FLANNEL_IPMASQ=false\n"
@@ -182,6 +184,35 @@ def test_a_pipe_in_the_flannel_files_place(files: tuple[Path, Path], is_linked: 
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
     assert (done.returncode, done.stderr) == (1, f"-f must be a file, and {given} is a pipe\n")
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/dev/zero", "device"), ("/dev/null", "device"), ("socket", "socket")]
+)
+def test_what_is_no_file_in_the_flannel_files_place(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    """Goal: nothing is read that may have no end. Method: a device that has none, under a limit of
+    memory; one that is empty; a socket."""
+    monkeypatch.chdir(files[0].parent)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        line = ["prlimit", "--as=1000000000", sys.executable, "-c"]
+        line += ["from flannel.docker_opts import main; main()", "-f", path, "-d", str(files[1])]
+        environ = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            line, capture_output=True, text=True, check=False, timeout=20, env=environ
+        )
+    assert (done.returncode, done.stderr) == (1, f"-f must be a file, and {path} is a {kind}\n")
+    assert not files[1].exists()
+
+
+def test_a_device_in_the_subnet_files_place() -> None:
+    """Goal: who wants no subnet file gives the daemon /dev/null. Method: it is no error, nor is one
+    without an end."""
+    for path in ("/dev/null", "/dev/zero"):
+        env_file.check(Path(path), "-subnet-file", or_device=True)
+        assert subnet_file.previous_subnet(Path(path)) is None
 
 
 def test_a_place_that_cannot_be_written(

@@ -336,16 +336,27 @@ def test_a_subnet_given_back_is_written_down_again(scene: Scene) -> None:
     assert daemon.stop() == 0
 
 
-def test_a_lost_subnet_whose_lease_becomes_unreadable(scene: Scene) -> None:
-    """Goal: it is not fought for. Method: another host's value, then one that is none, then ours,
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        ('{"PublicIP":"172.17.8.102"}', "was taken over by 172.17.8.102"),
+        (
+            '{"PublicIP":"172.17.8.101","BackendType":"udp"}',
+            "Another flanneld has the public IP 172.17.8.101 of this host",
+        ),
+    ],
+    ids=["another host", "another daemon with our public IP"],
+)
+def test_a_lost_subnet_whose_lease_becomes_unreadable(scene: Scene, owner: str, said: str) -> None:
+    """Goal: it is not fought for. Method: another one's value, then one that is none, then ours,
     which is heard behind them."""
     scene.operator.configure(**ALLOC)
     daemon = scene.daemon().start().ready()
     ((name, value),) = scene.operator.subnets().items()
-    scene.operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=86400)
-    daemon.says("was taken over by 172.17.8.102")
+    scene.operator.set(f"subnets/{name}", owner, ttl=86400)
+    daemon.says(said)
     index = scene.operator.set(f"subnets/{name}", "spoilt", ttl=86400)
-    daemon.says("has become unreadable, and is another host's by now: it is left alone")
+    daemon.says("has become unreadable, and is another daemon's by now: it is left alone")
     last = scene.operator.set(f"subnets/{name}", value, ttl=86400)
     daemon.says("was written by somebody else")
     assert last == index + 1

@@ -68,7 +68,7 @@ class Work:
 async def serve(options: Options, environ: Mapping[str, str]) -> None:
     """Run until the lease is lost; raises Failure."""
     try:
-        env_file.check(options.subnet_path, "-subnet-file")
+        env_file.check(options.subnet_path, "-subnet-file", or_device=True)
         async with contextlib.AsyncExitStack() as stack:
             kernel = await stack.enter_async_context(Kernel())
             external = await _interface(kernel, options)
@@ -89,7 +89,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
                 )
                 margin_s = options.subnet_lease_renew_margin * MINUTE_S
                 keeper = Keeper(registry, holding, margin_s, remember=remember)
-                await guard.begin(await _rules(options, network, keeper.subnet))
+                await guard.begin(_rules(options, network, keeper.subnet))
                 remember(is_ours=True)
             except BaseException:
                 await guard.undo()
@@ -211,15 +211,11 @@ async def _start(
     return holding
 
 
-async def _rules(
-    options: Options, network: NetworkConfig, subnet: IPv4Network
-) -> list[iptables.RuleSet]:
-    """Those to keep; what an earlier run has left of others goes."""
+def _rules(options: Options, network: NetworkConfig, subnet: IPv4Network) -> list[iptables.RuleSet]:
+    """Those to keep."""
     sets = []
     if options.ip_masq:
         sets.append(iptables.masquerade(network.network, subnet))
-    else:
-        await iptables.clear(iptables.no_masquerade(network.network))
     if options.iptables_forward_rules:
         sets.append(iptables.forward(network.network))
     return sets
@@ -251,9 +247,17 @@ async def _until_lost(options: Options, work: Work, guard: iptables.Guard) -> No
     await _first_to_end(
         _hear(work),
         work.keeper.renew_for_ever(),
-        guard.keep(options.iptables_resync),
+        _keep_rules(options, work.network, guard),
         work.backend.run(),
     )
+
+
+async def _keep_rules(options: Options, network: NetworkConfig, guard: iptables.Guard) -> None:
+    """Keep our rules, and none of an earlier run with -ip-masq where subnet.env, by which Docker
+    goes, says that there are none: so not before it does."""
+    if not options.ip_masq:
+        await iptables.clear(iptables.no_masquerade(network.network))
+    await guard.keep(options.iptables_resync)
 
 
 async def _hear(work: Work) -> None:

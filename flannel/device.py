@@ -21,7 +21,7 @@ class Vxlan:
     """Index of the interface it sends by; 0 if none."""
     local: IPv4Address
     port: int
-    """UDP port."""
+    """UDP port; 0 in what is wanted leaves it to the kernel."""
     gbp: bool = False
     learning: bool = False
     group: str = ""

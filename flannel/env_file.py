@@ -1,11 +1,13 @@
 """Files of `NAME=value` lines, as shells and systemd read them; subnet.env is one.
 
 Laws: nothing in such a file is ever run: no expansion, no substitution; a line that is no
-assignment is passed over; one whose quotes are not closed, or with more than a comment behind its
-value, is an error. A file is replaced whole or not at all, by one of the same mode and owner; only
-one that is mounted, which cannot be replaced, is written in its place. Bytes that are no text pass
-through as they came, as in the environment. Who reads a file asks `check` before: a pipe that
-nobody writes into would be waited for, for ever.
+assignment is passed over; one whose quotes are not closed, or within its value, or with more than a
+comment behind that, is an error, and so is a NUL. Only a newline, and a carriage return before it,
+ends a line, and only blanks and tabs are white, whatever else Unicode has. A file is replaced whole
+or not at all, by one of the same mode and owner; only one that is mounted, which cannot be
+replaced, is written in its place. Bytes that are no text pass through as they came, as in the
+environment. Who reads a file asks `check` before: a pipe that nobody writes into would be waited
+for, and a device like /dev/zero read, for ever.
 """
 
 import contextlib
@@ -20,9 +22,17 @@ from pathlib import Path
 DIRECTORY_MODE = 0o755
 FILE_MODE, PRIVATE_MODE = 0o644, 0o600
 _LINE = re.compile(
-    r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s'"]*))"""
+    r"""[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)="""
+    r"""(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^ \t'"]*))"""
 )
-_END = re.compile(r"\s*\Z|\s+#")
+_END = re.compile(r"[ \t]*\Z|[ \t]+#")
+_NO_FILES = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""A directory is named by whoever tries to read it."""
 _ESCAPE = re.compile(r"\\([\\\"$`])")
 
 
@@ -34,23 +44,29 @@ class NotAFile(Exception):
     """What cannot be read to its end; the message says why."""
 
 
-def check(path: Path, option: str) -> None:
-    """Raises NotAFile for what is neither a file nor becomes one."""
+def check(path: Path, option: str, *, or_device: bool = False) -> None:
+    """Raises NotAFile for what is neither a file nor becomes one; a character device is taken if it
+    is only to be written to."""
     with contextlib.suppress(OSError):  # is said when it is read, or written
-        if stat.S_ISFIFO(path.stat().st_mode):
-            raise NotAFile(f"{option} must be a file, and {path} is a pipe")
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind in _NO_FILES and not (or_device and kind == stat.S_IFCHR):
+            raise NotAFile(f"{option} must be a file, and {path} is {_NO_FILES[kind]}")
 
 
 def parse(text: str) -> dict[str, str]:
     """The assignments, the last one of a name winning; raises BadLine."""
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, whole in enumerate(text.split("\n"), 1):
+        line = whole.removesuffix("\r")
+        if "\0" in line:
+            raise BadLine(f"line {number}: there is a NUL in it")
         match = _LINE.match(line)
         if match:
             name, double, single, bare = match.groups()
             rest = line[match.end() :]
             if rest.startswith(("'", '"')):
-                raise BadLine(f"line {number}: a quote is not closed: {line.strip()}")
+                why = "is not closed" if bare == "" else f"within the value of {name} is not taken"
+                raise BadLine(f"line {number}: a quote {why}: {line.strip()}")
             if not _END.match(rest):
                 raise BadLine(
                     f"line {number}: there is more after the value of {name}: {line.strip()}"

@@ -77,7 +77,8 @@ class Link:
 
 def vxlan_port() -> int:
     """The UDP port of a vxlan device that is made without one: whoever loads the module may have
-    set another than Linux's."""
+    set another than Linux's. To be asked when there is a device: with the first one the module is
+    loaded, and nobody knows before what modprobe.d sets."""
     try:
         return int(VXLAN_PORT_PARAMETER.read_text()) or VXLAN_PORT
     except (OSError, ValueError):
@@ -123,8 +124,9 @@ class Kernel:
             "vxlan_link": wanted.parent,
             "vxlan_local": str(wanted.local),
             "vxlan_learning": wanted.learning,
-            "vxlan_port": wanted.port,
         }
+        if wanted.port:
+            options["vxlan_port"] = wanted.port
         if wanted.gbp:
             options["vxlan_gbp"] = True
         with _doing(f"making vxlan device {name}"):

@@ -326,9 +326,9 @@ def _tell(finding: Finding, ours: Lease, news: News) -> None:
             _log.error("Lease of %s has become unreadable: writing it anew", ours.subnet)
         case Finding.ANOTHERS:
             _log.error(
-                "Lease of %s has become unreadable, and is another host's by now: it is left alone",
-                ours.subnet,
-            )
+                "Lease of %s has become unreadable, and is another daemon's by now: it is left "
+                "alone", ours.subnet,
+            )  # fmt: skip
         case Finding.REVOKED:
             _log.error("Lease has been revoked. Shutting down daemon.")
         case _:

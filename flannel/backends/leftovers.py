@@ -7,8 +7,9 @@
 | a vxlan device flannel.N, with what hangs on it          | unless it is this run's, or has     |
 |                                                          | none of our addresses, or others    |
 
-Our addresses are those of subnets that the configuration leases, and of the subnet before. What is
-beside SubnetMin and SubnetMax may be another daemon's, whose Network lies within ours.
+Our addresses are those of subnets that the configuration leases. What is beside SubnetMin and
+SubnetMax may be another daemon's, whose Network lies within ours; so may the subnet before, if two
+have one subnet file: a device that has it is said, and stays.
 
 Laws: what flannel has made is told by its form alone. A route's length says nothing: SubnetLen may
 have been another, and a route that is longer than ours goes before it. One with a protocol, metric,
@@ -35,11 +36,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Territory:
-    """Which addresses are this daemon's to give to a device, or were in an earlier run."""
+    """Which addresses are this daemon's to give to a device, and which may be an earlier run's."""
 
     config: NetworkConfig
     previous: IPv4Network | None
-    """The subnet an earlier run has had, of this Network or of another."""
+    """The subnet in the subnet file, of this Network or of another: an earlier run's, if no other
+    daemon writes that file."""
 
     @property
     def network(self) -> IPv4Network:
@@ -48,7 +50,7 @@ class Territory:
 
     def has(self, address: IPv4Address) -> bool:
         """Whether the address is ours, as above."""
-        return self.config.spans(address) or self.had(address)
+        return self.config.spans(address)
 
     def had(self, address: IPv4Address) -> bool:
         """Whether the subnet before has it."""
@@ -103,8 +105,12 @@ async def in_the_way(kernel: Kernel, addresses: Collection[IPv4Address]) -> str:
 
 async def _clear_devices(kernel: Kernel, territory: Territory, own: int) -> None:
     for link in await kernel.links():
-        if link.index != own and await _is_left(kernel, link, territory):
+        if link.index == own:
+            continue
+        if await _is_left(kernel, link, territory):
             await _remove(kernel, link)
+        else:
+            await _say_if_left(kernel, link, territory)
 
 
 async def port_holders(kernel: Kernel, port: int, own_device: int = 0) -> list[Link]:
@@ -133,8 +139,25 @@ async def free_port(kernel: Kernel, port: int, territory: Territory, own_device:
     return True
 
 
+async def _say_if_left(kernel: Kernel, link: Link, territory: Territory) -> None:
+    if not _is_flannels(link):
+        return
+    for one in await kernel.addresses(link.index):
+        if territory.had(one.address):
+            _log.warning(
+                "%s has the address %s of the subnet before, which this configuration does not "
+                "lease: if it is left, `ip link delete %s`; if another daemon uses it, give each a "
+                "-subnet-file of its own", link.name, one.address, link.name,
+            )  # fmt: skip
+            return
+
+
+def _is_flannels(link: Link) -> bool:
+    return bool(link.vxlan and _DEVICE.fullmatch(link.name))
+
+
 async def _is_left(kernel: Kernel, link: Link, territory: Territory) -> bool:
-    if not (link.vxlan and _DEVICE.fullmatch(link.name)):
+    if not _is_flannels(link):
         return False
     addresses = await kernel.addresses(link.index)
     return bool(addresses) and all(territory.has(one.address) for one in addresses)

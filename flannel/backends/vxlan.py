@@ -32,7 +32,7 @@ from flannel.backends.upkeep import keep, put_back, put_right_over
 from flannel.backends.vxlan_device import Device
 from flannel.device import OVERHEAD_BYTES, Vxlan
 from flannel.interfaces import External
-from flannel.kernel import Kernel, KernelError, Link, vxlan_port
+from flannel.kernel import Kernel, KernelError, Link
 from flannel.lease import Lease, LeaseError
 from flannel.tables import Neighbour, Route, used
 from golang import json_text
@@ -87,7 +87,7 @@ class VXLAN:
             vni=settings.vni,
             parent=external.link.index,
             local=external.address,
-            port=settings.port or vxlan_port(),
+            port=settings.port,
             gbp=settings.gbp,
             learning=settings.learning,
         )

@@ -12,20 +12,21 @@ the same UDP port the old one goes first: the kernel lets no two of them share i
 free then, for it was the old one's. So does a device of another VNI that an earlier run left, if
 nobody else keeps the new one from its port.
 
-Laws: `undo` leaves a device that was kept as it was found (MTU, address, on or off).
+Laws: `undo` leaves a device that was kept as it was found (MTU, address, on or off). An address is
+given before another one is taken away: a device without any loses its routes and ARP entries.
 """
 
 import errno
 import logging
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from flannel.backends.backend import BackendError
 from flannel.backends.leftovers import Territory, free_port, port_holders
 from flannel.backends.upkeep import Upkeep
 from flannel.device import Vxlan, difference
-from flannel.kernel import HOST_BITS, Kernel, KernelError, Link
+from flannel.kernel import HOST_BITS, Kernel, KernelError, Link, vxlan_port
 from flannel.tables import Address
 
 MAC_BYTES = 6
@@ -97,10 +98,10 @@ class Device:
                 f"failed to configure interface {self.name}: it has the addresses {listed}, "
                 "and only one may be replaced"
             )
-        for one in others:
-            await self.kernel.remove_address(self.link, one.address, one.length)
         self._upkeep = Upkeep(self.link, self.mtu, address, HOST_BITS, self.mac)
         await self.kernel.add_address(self.link, address, HOST_BITS)
+        for one in others:
+            await self.kernel.remove_address(self.link, one.address, one.length)
         await self._switch_on(self.link)
 
     async def undo(self) -> None:
@@ -114,12 +115,12 @@ class Device:
         if found.mtu != self._kept.mtu:
             await self.kernel.set_mtu(found, self._kept.mtu)
         now = await self.kernel.addresses(found.index)
-        for one in now:
-            if one not in self._addresses:
-                await self.kernel.remove_address(found, one.address, one.length)
         for one in self._addresses:
             if one not in now:
                 await self.kernel.add_address(found, one.address, one.length)
+        for one in now:
+            if one not in self._addresses:
+                await self.kernel.remove_address(found, one.address, one.length)
         if found.is_up and not self._kept.is_up:
             await self.kernel.set_down(found)
 
@@ -129,7 +130,7 @@ class Device:
             await self._upkeep.put_right(self.kernel)
 
     async def _replace(self, misfit: Link) -> None:
-        if misfit.vxlan and misfit.vxlan.port == self.wanted.port:
+        if misfit.vxlan and misfit.vxlan.port == self._port:
             await self.kernel.remove_link(misfit)
             self._link = await self._make(self.name)
             return
@@ -172,7 +173,7 @@ class Device:
                 raise
         else:
             return
-        port = link.vxlan.port if link.vxlan else self.wanted.port
+        port = link.vxlan.port if link.vxlan else self._port
         if not await free_port(self.kernel, port, self.territory, link.index):
             names = [one.name for one in await port_holders(self.kernel, port, link.index)]
             raise BackendError(
@@ -195,7 +196,12 @@ class Device:
     def _unusable(self, found: Link) -> str:
         if found.vxlan is None:
             return f"link type: vxlan vs {found.kind or 'device'}"
-        return difference(self.wanted, found.vxlan)
+        return difference(replace(self.wanted, port=self._port), found.vxlan)
+
+    @property
+    def _port(self) -> int:
+        """The UDP port, once there is a vxlan device."""
+        return self.wanted.port or vxlan_port()
 
 
 def _new_mac() -> str:

@@ -46,12 +46,12 @@ class Scene:
             self.operator.set(f"subnets/{name}", value, ttl=86400)
         return self.second_daemon(*arguments)
 
-    def second_daemon(self, *arguments: str) -> Daemon:
+    def second_daemon(self, *arguments: str, prefix: tuple[str, ...] = ()) -> Daemon:
         """A daemon for the network as it is."""
         return Daemon(
             self.host, self.directory,
             "-etcd-endpoints=http://172.17.8.1:2379", f"-etcd-prefix={self.operator.prefix}",
-            "-iface=eth1", *arguments,
+            "-iface=eth1", *arguments, prefix=prefix,
         )  # fmt: skip
 
     def routes(self) -> list[str]:

@@ -336,16 +336,27 @@ def test_a_subnet_given_back_is_written_down_again(scene: Scene) -> None:
     assert daemon.stop() == 0
 
 
-def test_a_lost_subnet_whose_lease_becomes_unreadable(scene: Scene) -> None:
-    """Goal: it is not fought for. Method: another host's value, then one that is none, then ours,
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        ('{"PublicIP":"172.17.8.102"}', "was taken over by 172.17.8.102"),
+        (
+            '{"PublicIP":"172.17.8.101","BackendType":"udp"}',
+            "Another flanneld has the public IP 172.17.8.101 of this host",
+        ),
+    ],
+    ids=["another host", "another daemon with our public IP"],
+)
+def test_a_lost_subnet_whose_lease_becomes_unreadable(scene: Scene, owner: str, said: str) -> None:
+    """Goal: it is not fought for. Method: another one's value, then one that is none, then ours,
     which is heard behind them."""
     scene.operator.configure(**ALLOC)
     daemon = scene.daemon().start().ready()
     ((name, value),) = scene.operator.subnets().items()
-    scene.operator.set(f"subnets/{name}", '{"PublicIP":"172.17.8.102"}', ttl=86400)
-    daemon.says("was taken over by 172.17.8.102")
+    scene.operator.set(f"subnets/{name}", owner, ttl=86400)
+    daemon.says(said)
     index = scene.operator.set(f"subnets/{name}", "spoilt", ttl=86400)
-    daemon.says("has become unreadable, and is another host's by now: it is left alone")
+    daemon.says("has become unreadable, and is another daemon's by now: it is left alone")
     last = scene.operator.set(f"subnets/{name}", value, ttl=86400)
     daemon.says("was written by somebody else")
     assert last == index + 1
@@ -424,7 +435,7 @@ def test_masquerade_rules_of_an_earlier_run(scene: Scene) -> None:
                        for rule in before]  # fmt: skip
     assert daemon.stop() == 0
     daemon.start("-ip-masq=false").ready()
-    assert rules() == [docker]
+    until(lambda: rules() == [docker], "they are gone", deadline_s=20.0)
     assert daemon.log().count("Deleting iptables rule: ") == 8
     assert daemon.stop() == 0
 
@@ -438,14 +449,14 @@ exit $status
 """
 
 
-def interrupted(scene: Scene, step: int) -> Daemon:
+def interrupted(scene: Scene, step: int, *arguments: str) -> Daemon:
     """A daemon that gets a signal when its step-th call of iptables is done."""
     calls = scene.directory / "calls"
     for name in ("iptables", "iptables-restore"):
         path = scene.directory / name
         path.write_text(INTERRUPTER.format(calls=calls, step=step))
         path.chmod(0o755)
-    daemon = scene.daemon("-ip-masq").start(PATH=f"{scene.directory}:{os.environ['PATH']}")
+    daemon = scene.daemon(*arguments).start(PATH=f"{scene.directory}:{os.environ['PATH']}")
     assert daemon.exits() == 0
     return daemon
 
@@ -456,7 +467,7 @@ def test_a_signal_while_rules_are_put(scene: Scene, step: int) -> None:
     each step: each of two sets is listed and put."""
     scene.operator.configure(**NETWORK)
     before = state(scene.host)
-    daemon = interrupted(scene, step)
+    daemon = interrupted(scene, step, "-ip-masq")
     assert "Adding iptables rule" in daemon.log() or step == 1
     assert state(scene.host) == before
     assert "failed" not in daemon.log().lower()
@@ -475,8 +486,30 @@ def test_a_signal_while_rules_of_an_earlier_run_are_put_right(scene: Scene, step
     part = state(scene.host)
     scene.directory /= "second"
     scene.directory.mkdir()
-    daemon = interrupted(scene, step)
+    daemon = interrupted(scene, step, "-ip-masq")
     assert state(scene.host) == (part if step == 1 else whole), daemon.log()
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_signal_while_masquerade_rules_of_an_earlier_run_are_removed(
+    scene: Scene, step: int
+) -> None:
+    """Goal: what a subnet file says of them is so: Docker goes by it. Method: -ip-masq, then a
+    start without it and the signal after each call."""
+    scene.operator.configure(**NETWORK)
+    first = scene.daemon("-ip-masq").start().ready()
+    assert first.stop() == 0
+
+    def rules() -> str:
+        return scene.host.run("iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
+
+    whole = rules()
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    daemon = interrupted(scene, step, f"-subnet-file={first.subnet_path}")
+    assert rules() == whole or first.subnet_env()["FLANNEL_IPMASQ"] == "false", daemon.log()
+    assert rules() == whole or step > 1
+    assert rules() != whole or step < 3
 
 
 def test_without_the_iptables_program(scene: Scene) -> None:

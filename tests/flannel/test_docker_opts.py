@@ -5,6 +5,7 @@ The shell script's own cases are from dist/mk-docker-opts_tests.sh of flannel v0
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from flannel import docker_opts, env_file, subnet_file
 from tests.flannel.hosts import as_root
 from tests.flannel.sample import net
+from tests.oracle.process import ROOT
 
 SAMPLE = "FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.74.1/24\nFLANNEL_MTU=1472\n"
 SAMPLE += "FLANNEL_IPMASQ=false\n"
@@ -121,14 +123,25 @@ def test_bad_input(
     assert not target.exists()
 
 
-@pytest.mark.parametrize("line", ['FLANNEL_MTU="1450', "FLANNEL_MTU='1450", 'FLANNEL_MTU=14"50'])
-def test_a_quote_that_is_not_closed(
-    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('FLANNEL_MTU="1450', "a quote is not closed"),
+        ("FLANNEL_MTU='1450", "a quote is not closed"),
+        ('FLANNEL_MTU="14\\"', "a quote is not closed"),
+        ('FLANNEL_MTU=14"50', "a quote within the value of FLANNEL_MTU is not taken"),
+        ('FLANNEL_MTU=14"50"', "a quote within the value of FLANNEL_MTU is not taken"),
+        ("FLANNEL_MTU=14'50'", "a quote within the value of FLANNEL_MTU is not taken"),
+        ("FLANNEL_MTU='14''50'", "a quote within the value of FLANNEL_MTU is not taken"),
+    ],
+)
+def test_a_line_that_cannot_be_taken(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str, why: str
 ) -> None:
-    """The file, the line, no output."""
+    """The file, the line, the reason, no output."""
     files[0].write_text(f"FLANNEL_IPMASQ=true\n{line}\n")
     assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
-    assert capsys.readouterr().err == f"{files[0]}: line 2: a quote is not closed: {line}\n"
+    assert capsys.readouterr().err == f"{files[0]}: line 2: {why}: {line}\n"
     assert not files[1].exists()
 
 
@@ -171,6 +184,35 @@ def test_a_pipe_in_the_flannel_files_place(files: tuple[Path, Path], is_linked: 
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=20)
     assert (done.returncode, done.stderr) == (1, f"-f must be a file, and {given} is a pipe\n")
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/dev/zero", "device"), ("/dev/null", "device"), ("socket", "socket")]
+)
+def test_what_is_no_file_in_the_flannel_files_place(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    """Goal: nothing is read that may have no end. Method: a device that has none, under a limit of
+    memory; one that is empty; a socket."""
+    monkeypatch.chdir(files[0].parent)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        line = ["prlimit", "--as=1000000000", sys.executable, "-c"]
+        line += ["from flannel.docker_opts import main; main()", "-f", path, "-d", str(files[1])]
+        environ = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            line, capture_output=True, text=True, check=False, timeout=20, env=environ
+        )
+    assert (done.returncode, done.stderr) == (1, f"-f must be a file, and {path} is a {kind}\n")
+    assert not files[1].exists()
+
+
+def test_a_device_in_the_subnet_files_place() -> None:
+    """Goal: who wants no subnet file gives the daemon /dev/null. Method: it is no error, nor is one
+    without an end."""
+    for path in ("/dev/null", "/dev/zero"):
+        env_file.check(Path(path), "-subnet-file", or_device=True)
+        assert subnet_file.previous_subnet(Path(path)) is None
 
 
 def test_a_place_that_cannot_be_written(
@@ -233,6 +275,36 @@ def test_env_files_are_read_and_never_run() -> None:
         "A": "2", "B": "x y", "D": 'q"r', "E": "$(reboot)", "F": "",
         "G": "", "H": "x#y", "I": "", "J": "#x",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["FLANNEL_MTU=14\x0050", "# \x00"])
+def test_a_nul(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """Goal: what is no text is not half taken. Method: in a value, in a comment."""
+    files[0].write_text(f"FLANNEL_IPMASQ=true\n{line}\n")
+    assert docker_opts.run(["x", "-f", str(files[0]), "-d", str(files[1])], {}) == 1
+    assert capsys.readouterr().err == f"{files[0]}: line 2: there is a NUL in it\n"
+    assert not files[1].exists()
+
+
+@pytest.mark.parametrize(
+    "end", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+def test_what_ends_no_line(end: str) -> None:
+    """Goal: no variable comes out that no shell would see. Method: what Python, but no shell, takes
+    for the end of a line, in a value, a comment and before a name; digits that are not ASCII's."""
+    assert env_file.parse(f"A='1{end}B=2'\n#{end}C=3\n{end}D=4\nE=5{end}\n") == {
+        "A": f"1{end}B=2",
+        "E": f"5{end}",
+    }
+
+
+def test_what_is_white_in_ascii() -> None:
+    """Goal: as shells. Method: a no-break space, which is a letter to them."""
+    assert env_file.parse("A=1\u00a0\n\u00a0B=2\nC=\u00a03 # end\nD=4\r\n") == {
+        "A": "1\u00a0",
+        "C": "\u00a03",
+        "D": "4",
+    }
 
 
 @pytest.mark.parametrize(

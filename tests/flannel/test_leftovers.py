@@ -143,16 +143,41 @@ def test_a_network_within_ours_that_has_the_port(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("network", ["172.24.0.0/16", "172.25.0.0/16"])
-def test_the_device_of_the_subnet_before(scene: Scene, network: str) -> None:
-    """Goal: it goes, though nothing is leased there any more. Method: another VNI, and a range or a
-    Network without the subnet in the subnet file."""
+def test_the_device_of_a_subnet_that_is_not_leased_any_more(scene: Scene, network: str) -> None:
+    """Goal: it stays, for it may be another daemon's that has our subnet file, and that is said.
+    Method: another VNI, and a range or a Network without the subnet in the subnet file."""
     daemon = scene.daemon({"Type": "vxlan"})
     scene.operator.configure(
-        Network="172.24.0.0/16", SubnetMax="172.24.9.0", Backend={"Type": "vxlan"}
-    )
+        Network="172.24.0.0/16", SubnetMin="172.24.9.0", SubnetMax="172.24.9.0",
+        Backend={"Type": "vxlan"},
+    )  # fmt: skip
     assert daemon.start().ready().stop() == 0
     first = network.replace(".0.0/16", ".10.0")
     scene.operator.configure(Network=network, SubnetMin=first, Backend={"Type": "vxlan", "VNI": 7})
     daemon.start().ready()
-    daemon.says("Removing flannel.1, which an earlier run with another Backend has left")
+    daemon.says("flannel.1 has the address 172.24.9.0 of the subnet before")
+    daemon.says("if it is left, `ip link delete flannel.1`")
+    assert "flannel.1" in scene.host.ip("link")
     assert daemon.stop() == 0
+
+
+def test_two_daemons_with_one_subnet_file(scene: Scene) -> None:
+    """Goal: who forgets the flag does not lose the other network's device. Method: two networks
+    apart, with a VNI each; the second finds the first one's subnet in the file, then the first the
+    second's."""
+    first = scene.daemon({"Type": "vxlan"}).start().ready()
+    names = ["lo", "eth1", "flannel.1", "flannel.2"]
+    around = scene.operator
+    scene.operator = Operator(around.ask_raw, f"{around.prefix}-beside")
+    scene.operator.configure(Network="172.25.0.0/16", Backend={"Type": "vxlan", "VNI": 2})
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    second = scene.second_daemon(f"-subnet-file={first.subnet_path}")
+    second.start().ready()
+    second.says("of the subnet before")
+    assert [link["ifname"] for link in scene.host.json("link")] == names
+    assert first.stop() == 0
+    first.start().ready()
+    first.says("of the subnet before")
+    assert [link["ifname"] for link in scene.host.json("link")] == names
+    assert (second.stop(), first.stop()) == (0, 0)

@@ -3,6 +3,7 @@
 Method: the real program on a host that has such a device, and the fault that keeps it from its own.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from flannel import kernel
 from tests.clients.waiting import until
 from tests.flannel.hosts import Host, as_root
-from tests.flannel.kernel_scene import ROUTE_200, ROUTE_203, Scene
+from tests.flannel.kernel_scene import MAC, ROUTE_200, ROUTE_203, Scene
 
 pytestmark = as_root
 
@@ -21,6 +22,13 @@ holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 holder.bind(("0.0.0.0", 8472))
 time.sleep(600)
 """
+
+
+INTERRUPT = """#!/bin/sh
+{{ ip -4 address show flannel.1; ip route; ip neigh show dev flannel.1; }} > {during}
+kill -TERM $PPID
+"""
+"""In the place of iptables, which is called when the device has been started."""
 
 
 def device(host: Host) -> str:
@@ -98,6 +106,30 @@ def test_the_kernels_own_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert kernel.vxlan_port() == 8472
 
 
+WITH_PARAMETER = ("sh", "-c", f'mount --bind "$0" {kernel.VXLAN_PORT_PARAMETER} && exec "$@"')
+
+
+def test_a_device_without_a_port_is_made_as_the_kernel_makes_it(scene: Scene) -> None:
+    """Goal: the module that is loaded with it, by options of its own, is asked no sooner, so the
+    next start keeps the device. Method: a parameter that says, before there is a device, what the
+    kernel does not."""
+    add_device(scene.host)  # the module is loaded, and the parameter is there
+    scene.host.ip("link", "delete", "flannel.1")
+    said = scene.directory / "udp_port"
+    said.write_text("4789\n")
+    scene.operator.configure(Network="172.24.0.0/16", Backend={"Type": "vxlan"})
+    first = scene.second_daemon(prefix=(*WITH_PARAMETER, str(said))).start().ready()
+    assert "dstport 8472 " in device(scene.host)
+    (before,) = scene.host.json("link", "show", "flannel.1")
+    assert first.stop() == 0
+    scene.directory /= "second"
+    scene.directory.mkdir()
+    second = scene.second_daemon().start().ready()
+    (after,) = scene.host.json("link", "show", "flannel.1")
+    assert after["ifindex"] == before["ifindex"]
+    assert second.stop() == 0
+
+
 def test_a_replacement_whose_port_is_taken(scene: Scene) -> None:
     """The port is named, and the old device works on; when the port is free it is replaced."""
     add_device(scene.host, "dstport", "4789")
@@ -159,6 +191,32 @@ def test_a_kept_device_after_a_failed_start_is_as_it_was(scene: Scene) -> None:
     holder.wait()
     assert "another program or device has the UDP port 8472" in daemon.log()
     assert device(scene.host) == before
+
+
+def test_a_kept_device_through_an_interrupted_start(scene: Scene) -> None:
+    """Goal: containers are reached during and after it: a device that is without an address for a
+    moment loses its routes and ARP entries. Method: a subnet that is not the device's; a signal
+    when that has been put on the device."""
+    add_device(scene.host)
+    scene.host.ip("route", "add", *ROUTE_200.split())
+    scene.host.ip("neigh", "add", "172.24.200.0", "lladdr", MAC, "dev", "flannel.1")
+    before = device(scene.host), scene.routes(), scene.arp()
+    assert before[1:] == ([ROUTE_200], [f"172.24.200.0 lladdr {MAC} PERMANENT"])
+    during = scene.directory / "during"
+    path = scene.directory / "iptables"
+    path.write_text(INTERRUPT.format(during=during))
+    path.chmod(0o755)
+    daemon = scene.daemon({"Type": "vxlan"})
+    scene.operator.configure(
+        Network="172.24.0.0/16", SubnetMin="172.24.10.0", Backend={"Type": "vxlan"}
+    )
+    assert daemon.start(PATH=f"{scene.directory}:{os.environ['PATH']}").exits() == 0
+    own = scene.operator.lease_of(scene.host.address).partition("-")[0]
+    seen = during.read_text()
+    assert [line.split()[1] for line in seen.splitlines() if " inet " in line] == [f"{own}/32"]
+    assert ROUTE_200 in seen
+    assert f"172.24.200.0 lladdr {MAC} PERMANENT" in seen
+    assert (device(scene.host), scene.routes(), scene.arp()) == before
 
 
 def test_vxlan_whose_vni_is_taken(scene: Scene) -> None:

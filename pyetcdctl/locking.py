@@ -157,6 +157,8 @@ class Lock:
             # In a thread: an exception out of a signal's handler ends the waiting, but not the
             # taking of the answer. A key that is not known to be ours would not be removed.
             with ThreadPoolExecutor(1, "lock-create") as pool:
+                # Who is interrupted while the thread begins would not wait for its end.
+                pool.submit(int).result()
                 pool.submit(self._exchange, turn, request).result()
         else:
             self._exchange(turn, request)

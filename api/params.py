@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from golang import booleans
 from kvstore import KEY_BYTES_MAX, KEY_DEPTH_MAX
 from kvstore import commands as c
 from kvstore.errors import (
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 _UINT64_MAX: Final = (1 << 64) - 1
 _BOOLS: Final = {
-    **dict.fromkeys((b"1", b"t", b"T", b"TRUE", b"true", b"True"), True),
-    **dict.fromkeys((b"0", b"f", b"F", b"FALSE", b"false", b"False"), False),
+    **{word.encode(): True for word in booleans.TRUE},
+    **{word.encode(): False for word in booleans.FALSE},
 }
 
 

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from golang import booleans
+
 ENVIRONMENT_PREFIX = "FLANNELD_"
-TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 MARGIN_MIN, MARGIN_MAX = 1, 24 * 60 - 1
 PORT_MAX = 65535
 DIGITS_MAX = 18
@@ -239,9 +240,9 @@ def _read(
     flag: Flag, text: str, before: str | int | bool | tuple[str, ...]
 ) -> str | int | bool | tuple[str, ...]:
     if isinstance(flag.default, bool):
-        if text not in TRUE + FALSE:
+        if text not in booleans.TRUE | booleans.FALSE:
             raise FlagError(f'invalid boolean value "{text}" for -{flag.name}: use true or false')
-        return text in TRUE
+        return text in booleans.TRUE
     if isinstance(flag.default, int):
         digits = text.removeprefix("-")
         if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX):

@@ -116,12 +116,13 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= INTEGER_DIGITS_MAX else float(digits)
 
 
-def _no_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which JSON does not know, and Python takes."""
     raise ValueError(name)
 
 
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=lambda members: Object(tuple(members)),
     parse_int=_integer,
-    parse_constant=_no_constant,
+    parse_constant=refuse_constant,
 )

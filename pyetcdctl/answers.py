@@ -13,7 +13,7 @@ import json
 import re
 from typing import Any, Final, NamedTuple, TypeVar
 
-from golang.json_text import BadJson
+from golang.json_text import BadJson, refuse_constant
 from golang.structs import TEXT, List, Struct, unmarshal
 from golang.times import rewritten
 from pyetcdctl import requests
@@ -22,6 +22,7 @@ from pyetcdctl.errors import BadAnswer, EmptyAnswer, EtcdError
 _T = TypeVar("_T")
 # An escape of one half of a surrogate pair, with or without the other.
 _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_DECODER: Final = json.JSONDecoder(parse_constant=refuse_constant)
 
 _MEMBER: Final = Struct(
     "client.Member",
@@ -81,13 +82,6 @@ class Member(NamedTuple):
     name: str
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...]
-
-
-def _refuse_constant(word: str) -> None:
-    raise ValueError(word)  # NaN and Infinity, which JSON does not know
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def load(body: bytes) -> Any:

@@ -92,12 +92,6 @@ class AsyncClient(
         other._ring = copy.copy(self._ring)
         return other
 
-    def limit(self, *, timeout_s: float | None, total_timeout_s: float | None) -> None:
-        """From now on, be so patient; a long poll is not meant, it has no limit."""
-        arguments.seconds("timeout_s", timeout_s)
-        arguments.seconds("total_timeout_s", total_timeout_s)
-        self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
-
     def lock(
         self,
         key: str,

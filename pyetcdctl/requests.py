@@ -11,6 +11,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
+from golang import booleans
 from pyetcdctl.errors import BadText
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def once(request: Request) -> Request:
 def waits(query: str) -> bool:
     """Whether a query is a long poll's; etcdctl looks at it anew where it is redirected to."""
     said = parse_qs(query, keep_blank_values=True).get("wait", [""])[0]
-    return said in ("1", "t", "T", "true", "True", "TRUE")
+    return said in booleans.TRUE
 
 
 def escape_path(path: str) -> str:

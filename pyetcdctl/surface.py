@@ -25,7 +25,16 @@ NothingT = TypeVar("NothingT")
 
 
 class Surface(Generic[ResultT, MemberT, MembersT, NothingT]):
-    """Keys, directories and members."""
+    """Keys, directories and members, and how long to wait for them."""
+
+    _timeout_s: float | None
+    _total_timeout_s: float | None
+
+    def limit(self, *, timeout_s: float | None, total_timeout_s: float | None) -> None:
+        """From now on, be so patient; a long poll is not meant, it has no limit."""
+        arguments.seconds("timeout_s", timeout_s)
+        arguments.seconds("total_timeout_s", total_timeout_s)
+        self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
 
     @abstractmethod
     def keys(self, request: requests.Request) -> ResultT:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from golang import booleans
 from golang.quoting import go_quote
 
 BOOL: Final = "bool"
@@ -25,8 +26,6 @@ DURATION: Final = "duration"
 
 _ABSENT: Final[dict[str, Any]] = {BOOL: False, INT: 0, TEXT: "", DURATION: 0.0}
 
-_TRUE: Final = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE: Final = ("0", "f", "F", "FALSE", "false", "False")
 _INTEGER: Final = re.compile(
     r"[+-]?(?:0[xX]_?[0-9a-fA-F]+|0[bB]_?[01]+|0[oO]?_?[0-7]*|[1-9][0-9]*)"
 )
@@ -151,8 +150,8 @@ def _is_dashed(word: str) -> bool:
 
 def _read(kind: str, name: str, value: str) -> Any:
     if kind == BOOL:
-        if value in _TRUE or value in _FALSE:
-            return value in _TRUE
+        if value in booleans.TRUE | booleans.FALSE:
+            return value in booleans.TRUE
         raise Usage(f"invalid boolean value {go_quote(value)} for -{name}: parse error")
     try:
         if kind == INT:

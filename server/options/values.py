@@ -8,6 +8,7 @@ through Python's `int`. Knows no option by name.
 import re
 from enum import Enum
 
+from golang import booleans
 from golang.quoting import go_quote
 from server.options.urls import Url, parse_urls
 
@@ -52,8 +53,6 @@ RANGES: dict[Kind, tuple[int, int]] = {
     Kind.INT64: (-(2**63), 2**63 - 1),
     Kind.DURATION: (-(2**63), 2**63 - 1),
 }
-TRUE_WORDS = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-FALSE_WORDS = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?:0[xX](?P<x>(?:_?[0-9a-fA-F])+)|0[bB](?P<b>(?:_?[01])+)"
@@ -78,9 +77,9 @@ DIGITS_MAX = 4000
 
 def parse_bool(text: str) -> bool:
     """One of Go's twelve words."""
-    if text in TRUE_WORDS:
+    if text in booleans.TRUE:
         return True
-    if text in FALSE_WORDS:
+    if text in booleans.FALSE:
         return False
     raise BadValue("parse error")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
+
+from tests.pyetcdctl.serving import serving
 
 if TYPE_CHECKING:
     import ssl
@@ -58,11 +59,5 @@ def answering(
     server.daemon_threads = True
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http{'s' if tls is not None else ''}://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server) as place:
+        yield f"http{'s' if tls is not None else ''}://{place}"

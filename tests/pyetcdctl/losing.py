@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from tests.pyetcdctl.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,12 +67,6 @@ def losing(url: str) -> Iterator[Losing]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    way.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with serving(server) as place:
+        way.url = f"http://{place}"
         yield way
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -7,6 +7,8 @@ import socketserver
 import threading
 from typing import TYPE_CHECKING
 
+from tests.pyetcdctl.serving import serving
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,13 +31,10 @@ def saying(answer: bytes, *, hangs_up: bool = True) -> Iterator[str]:
                 if not hangs_up:
                     ended.wait()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    with serving(server) as place:
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"http://{place}"
         finally:
             ended.set()
-            server.shutdown()
-            thread.join()

@@ -19,6 +19,7 @@ from pyetcdctl import TLS, ClusterUnavailable, DeadlineExceeded, dialling
 from tests.clients.etcdctl import find_etcdctl
 from tests.pyetcdctl.answering import Reply, answering
 from tests.pyetcdctl.running import PROGRAM
+from tests.pyetcdctl.serving import serving
 from tests.pyetcdctl.test_both_clients import awaited, heard
 from tests.pyetcdctl.test_odd_endpoints import HTTPS_NOWHERE, proxy, said
 
@@ -192,16 +193,13 @@ def leading(place: tuple[str, int], late_s: float) -> Iterator[str]:
                             return
                         ways[each].sendall(data)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as proxying:
-        proxying.daemon_threads = True
-        thread = threading.Thread(target=proxying.serve_forever, args=(0.05,))
-        thread.start()
+    proxying = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    proxying.daemon_threads = True
+    with serving(proxying) as address:
         try:
-            yield f"127.0.0.1:{proxying.server_address[1]}"
+            yield address
         finally:
             ended.set()
-            proxying.shutdown()
-            thread.join()
 
 
 @pytest.mark.parametrize("ask", [heard, awaited])

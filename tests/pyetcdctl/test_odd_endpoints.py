@@ -16,6 +16,7 @@ import pytest
 from pyetcdctl import ClusterUnavailable
 from tests.clients.etcdctl import find_etcdctl
 from tests.pyetcdctl.running import END_S, PROGRAM, environment
+from tests.pyetcdctl.serving import serving
 from tests.pyetcdctl.test_both_clients import awaited, heard
 
 if TYPE_CHECKING:
@@ -208,15 +209,11 @@ def proxy(answer: bytes, late_s: float = 0) -> Iterator[str]:
             if not ended.wait(late_s):
                 self.request.sendall(answer)
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as place:
         try:
-            yield f"127.0.0.1:{server.server_address[1]}"
+            yield place
         finally:
             ended.set()
-            server.shutdown()
-            thread.join()
 
 
 PROXYS_ANSWERS = [

@@ -8,7 +8,6 @@ import re
 import socketserver
 import ssl
 import subprocess
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from tests.clients.etcdctl import find_etcdctl
 from tests.oracle.process import RealEtcd, free_port
 from tests.pyetcdctl.answering import Reply, answering
 from tests.pyetcdctl.running import END_S, PROGRAM, environment, run
+from tests.pyetcdctl.serving import serving
 from tests.pyetcdctl.test_both_clients import awaited, heard
 
 if TYPE_CHECKING:
@@ -127,14 +127,8 @@ def blunt() -> Iterator[str]:
             self.request.recv(1 << 16)
             self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    with socketserver.ThreadingTCPServer((HOST, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"{HOST}:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(socketserver.ThreadingTCPServer((HOST, 0), Handler)) as address:
+        yield address
 
 
 def test_https_where_another_tongue_is_spoken() -> None:
